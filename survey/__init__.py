@@ -1,0 +1,1 @@
+"""The ground floor: what is asked, of whom, about which call, and what they said."""

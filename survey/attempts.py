@@ -1,0 +1,92 @@
+"""Moving an attempt from state to state: each step is one conditional update, so it happens once whoever asks twice.
+
+A step returns False when the attempt was not in the state it starts from; callers then leave it alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from survey import clock
+from survey.db import db
+from survey.models import Attempt, AttemptEvent, AttemptState, Channel, Outcome, Survey
+
+RUNNING = (AttemptState.DIALLING, AttemptState.UNDERWAY)
+WAITING = (AttemptState.PLANNED, AttemptState.QUEUED)
+
+
+def begin(attempt_id: int) -> bool:
+    """queued -> dialling: the intent. Commit before the network hears of it; the attempt is never begun again."""
+    return _move(attempt_id, (AttemptState.QUEUED,), state=AttemptState.DIALLING, started_at=clock.now())
+
+
+def underway(attempt_id: int, provider_id: str) -> bool:
+    """dialling -> underway: the channel has it, as `provider_id`. Also binds a call SID that a webhook brings first."""
+    return _move(attempt_id, (AttemptState.DIALLING,), state=AttemptState.UNDERWAY, provider_id=provider_id)
+
+
+def end(attempt_id: int, outcome: Outcome, detail: str | None = None, *, plan_at: datetime | None = None) -> bool:
+    """dialling or underway -> ended, and tells the scheduler to think again (now, or at `plan_at`)."""
+    if not _move(attempt_id, RUNNING, state=AttemptState.ENDED, outcome=outcome, detail=detail, ended_at=clock.now()):
+        return False
+    survey_id = select(Attempt.survey_id).where(Attempt.id == attempt_id).scalar_subquery()
+    db.session.execute(
+        update(Survey)
+        .where(Survey.id == survey_id, Survey.closed_at.is_(None))
+        .values(plan_at=plan_at or clock.now())
+        .execution_options(synchronize_session=False)
+    )
+    return True
+
+
+def put_back(attempt_id: int, due_at: datetime) -> bool:
+    """dialling -> planned, due later: only for what the channel certainly never processed (Twilio's 429)."""
+    return _move(attempt_id, (AttemptState.DIALLING,), state=AttemptState.PLANNED, started_at=None, due_at=due_at)
+
+
+def cancel(attempt_id: int, why: str) -> bool:
+    """planned or queued -> cancelled."""
+    return _move(attempt_id, WAITING, state=AttemptState.CANCELLED, detail=why, ended_at=clock.now())
+
+
+def cancel_waiting(survey_ids: Iterable[int], why: str, channels: Iterable[Channel] = tuple(Channel)) -> int:
+    """Cancels what has not begun of these surveys on these channels; returns how many."""
+    result = db.session.execute(
+        update(Attempt)
+        .where(
+            Attempt.survey_id.in_(list(survey_ids)),
+            Attempt.channel.in_(list(channels)),
+            Attempt.state.in_(WAITING),
+        )
+        .values(state=AttemptState.CANCELLED, detail=why, ended_at=clock.now())
+        .returning(Attempt.id)
+    )
+    return len(result.all())
+
+
+def note(attempt_id: int, provider_id: str, kind: str, sequence: int = 0, **data: Any) -> bool:
+    """Keeps one thing an outside part told us; False when it was told before. `data` holds no personal data."""
+    row = insert(AttemptEvent).values(
+        attempt_id=attempt_id,
+        provider_id=provider_id,
+        kind=kind,
+        sequence=sequence,
+        data=data,
+        received_at=clock.now(),
+    )
+    return db.session.execute(row.on_conflict_do_nothing().returning(AttemptEvent.id)).first() is not None
+
+
+def _move(attempt_id: int, before: tuple[AttemptState, ...], **values: Any) -> bool:
+    moved = db.session.execute(
+        update(Attempt)
+        .where(Attempt.id == attempt_id, Attempt.state.in_(before))
+        .values(**values)
+        .returning(Attempt.id)
+    )
+    return moved.first() is not None

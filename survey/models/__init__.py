@@ -1,0 +1,70 @@
+"""What is kept, one noun a file. Import models from here."""
+
+from survey.models.agent import Agent
+from survey.models.answer import Answer
+from survey.models.assessment import Assessment, Decision, Level
+from survey.models.assignment import Assignment
+from survey.models.attempt import LIVE_STATES, Attempt, AttemptState, Channel, Outcome
+from survey.models.attempt_event import AttemptEvent
+from survey.models.audit_entry import AuditEntry
+from survey.models.call import Call
+from survey.models.campaign import Campaign, CampaignState, campaign_sites
+from survey.models.certificate import Certificate
+from survey.models.customer import Customer
+from survey.models.draw import Draw, DrawReason
+from survey.models.draw_key import DrawKey
+from survey.models.import_record import ImportKind, ImportRecord
+from survey.models.optout import OptOut, OptOutSource
+from survey.models.organisation import Organisation
+from survey.models.period import Period
+from survey.models.programme import Programme, programme_campaigns
+from survey.models.response import Response
+from survey.models.sampling_rate import SamplingRate
+from survey.models.site import Site
+from survey.models.standstill import Standstill
+from survey.models.supervisor import Supervisor
+from survey.models.survey import AAPOR, Disposition, Survey
+from survey.models.user import Role, User
+
+__all__ = [
+    "AAPOR",
+    "LIVE_STATES",
+    "Agent",
+    "Answer",
+    "Assessment",
+    "Assignment",
+    "Attempt",
+    "AttemptEvent",
+    "AttemptState",
+    "AuditEntry",
+    "Call",
+    "Campaign",
+    "CampaignState",
+    "Certificate",
+    "Channel",
+    "Customer",
+    "Decision",
+    "Disposition",
+    "Draw",
+    "DrawKey",
+    "DrawReason",
+    "ImportKind",
+    "ImportRecord",
+    "Level",
+    "OptOut",
+    "OptOutSource",
+    "Organisation",
+    "Outcome",
+    "Period",
+    "Programme",
+    "Response",
+    "Role",
+    "SamplingRate",
+    "Site",
+    "Standstill",
+    "Supervisor",
+    "Survey",
+    "User",
+    "campaign_sites",
+    "programme_campaigns",
+]

@@ -1,0 +1,24 @@
+"""An organisation: the top of the hierarchy, and who asks."""
+
+from __future__ import annotations
+
+from sqlalchemy import CheckConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from survey.db import Base
+
+
+class Organisation(Base):
+    """Owns sites, people, campaigns and programmes. Customers are told its name, address, phone and privacy page."""
+
+    __tablename__ = "organisations"
+    __table_args__ = (CheckConstraint("key <> '' AND name <> ''", name="named"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(unique=True)
+    name: Mapped[str]
+    country: Mapped[str]
+    language: Mapped[str] = mapped_column(default="en")
+    postal_address: Mapped[str] = mapped_column(default="")
+    phone: Mapped[str] = mapped_column(default="")
+    privacy_url: Mapped[str] = mapped_column(default="")
