@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+import psutil
 import psycopg
 import pytest
 from flask import Flask
@@ -41,12 +42,12 @@ def server_url() -> str:
 @pytest.fixture(scope="session")
 def database_url(server_url: str, worker_id: str) -> str:
     """A fresh, migrated database of this test process."""
-    name = f"aftercall_test_{worker_id}_{os.getppid() if worker_id != 'master' else os.getpid()}"
+    run = os.getpid() if worker_id == "master" else os.getppid()
+    name = f"aftercall_test_{run}_{worker_id}"
     with psycopg.connect(server_url.replace("+psycopg", ""), autocommit=True) as server:
-        for old in server.execute(
-            "SELECT datname FROM pg_database WHERE datname LIKE %s", [f"aftercall_test_{worker_id}_%"]
-        ):
-            server.execute(f'DROP DATABASE IF EXISTS "{old[0]}" WITH (FORCE)')
+        for (old,) in server.execute("SELECT datname FROM pg_database WHERE datname ~ '^aftercall_test_[0-9]+_'"):
+            if not psutil.pid_exists(int(old.split("_")[2])):
+                server.execute(f'DROP DATABASE IF EXISTS "{old}" WITH (FORCE)')
         server.execute(f'CREATE DATABASE "{name}"')
     return server_url.replace("/aftercall?", f"/{name}?", 1)
 
