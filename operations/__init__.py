@@ -1,0 +1,1 @@
+"""Doctor, users, stop, health: keeping the service well."""

@@ -1,0 +1,134 @@
+"""The doctor: asks each outside part whether it answers, and says how to mend one that does not."""
+
+from __future__ import annotations
+
+import shutil
+import smtplib
+import socket
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from flask import current_app
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+
+from survey.calendars import table_version
+from survey.db import db
+from survey.settings import Settings
+
+FREE_BYTES = 500 * 1024 * 1024
+OLDEST_POSTGRESQL = 140_000
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One part: whether it is well, and what to say of it."""
+
+    part: str
+    well: bool
+    says: str
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def examine(settings: Settings) -> list[Finding]:
+    """Every finding, parts in the order of the way of a call."""
+    checks: tuple[Callable[[Settings], Finding], ...] = (
+        database,
+        migrations,
+        phone_network,
+        mail_relay,
+        public_address,
+        calendars,
+        disk,
+    )
+    return [check(settings) for check in checks]
+
+
+def database(_settings: Settings) -> Finding:
+    try:
+        version = int(str(db.session.execute(text("SHOW server_version_num")).scalar_one()))
+    except SQLAlchemyError:
+        return Finding("database", False, "does not answer: check DATABASE_URL and that PostgreSQL is running")
+    if version < OLDEST_POSTGRESQL:
+        return Finding("database", False, f"PostgreSQL {version // 10_000} is too old: 14 is the oldest that works")
+    return Finding("database", True, f"PostgreSQL {version // 10_000} answers")
+
+
+def migrations(_settings: Settings) -> Finding:
+    newest = ScriptDirectory(f"{current_app.root_path}/migrations").get_current_head()
+    try:
+        here = MigrationContext.configure(db.session.connection()).get_current_revision()
+    except SQLAlchemyError:
+        return Finding("tables", False, "cannot be read")
+    if here != newest:
+        return Finding("tables", False, f"are at revision {here}, this release needs {newest}: run flask db upgrade")
+    return Finding("tables", True, f"are at revision {here}")
+
+
+def phone_network(settings: Settings) -> Finding:
+    """Whether the phone network's API can be reached; the account itself is proved by the first call."""
+    missing = [
+        name
+        for name, value in (
+            ("TWILIO_ACCOUNT_SID", settings.twilio_account_sid),
+            ("TWILIO_AUTH_TOKEN", settings.twilio_auth_token.get_secret_value()),
+            ("TWILIO_FROM", settings.twilio_from),
+        )
+        if not value
+    ]
+    if missing:
+        return Finding("phone network", False, f"not set up: set {', '.join(missing)}")
+    parts = urlsplit(settings.twilio_api_base or "https://api.twilio.com")
+    host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+    return _reachable("phone network", host, port, "check the network and TWILIO_API_BASE")
+
+
+def mail_relay(settings: Settings) -> Finding:
+    if not settings.smtp_url:
+        return Finding("mail relay", False, "not set up: set SMTP_URL, for example smtps://user:password@relay:465")
+    parts = urlsplit(settings.smtp_url)
+    secure = parts.scheme == "smtps"
+    connect = smtplib.SMTP_SSL if secure else smtplib.SMTP
+    try:
+        with connect(parts.hostname or "", parts.port or (465 if secure else 25), timeout=5) as relay:
+            code, _ = relay.noop()
+    except (OSError, smtplib.SMTPException) as error:
+        return Finding("mail relay", False, f"does not answer ({type(error).__name__}): check SMTP_URL")
+    return Finding("mail relay", code == 250, f"answers {code}")
+
+
+def public_address(settings: Settings) -> Finding:
+    url = urlsplit(settings.public_base_url)
+    if url.hostname in {"127.0.0.1", "localhost"}:
+        return Finding(
+            "public address",
+            settings.twilio_api_base is not None,
+            f"{settings.public_base_url} is reached from this machine only: set PUBLIC_BASE_URL before going live",
+        )
+    if url.scheme != "https":
+        return Finding("public address", False, "is not https: customers' links and webhooks must be")
+    return Finding("public address", True, settings.public_base_url)
+
+
+def calendars(_settings: Settings) -> Finding:
+    return Finding("calendars", True, table_version())
+
+
+def disk(settings: Settings) -> Finding:
+    settings.aftercall_data.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(settings.aftercall_data).free
+    return Finding("disk", free >= FREE_BYTES, f"{free // 1024**2} MiB free in {settings.aftercall_data}")
+
+
+def _reachable(part: str, host: str, port: int, mend: str) -> Finding:
+    try:
+        with socket.create_connection((host, port), timeout=5):
+            return Finding(part, True, f"{host} answers")
+    except OSError as error:
+        return Finding(part, False, f"{host}:{port} does not answer ({type(error).__name__}): {mend}")

@@ -1,0 +1,175 @@
+"""Twilio's REST API for calls, as a WSGI application: create, fetch, list, update.
+
+It stores and queues; it never speaks to the service, so the service may wait for an answer while nothing else moves.
+"""
+
+import json
+import re
+import secrets
+import socket
+import threading
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, NoReturn
+
+from werkzeug.wrappers import Request, Response
+
+from simulator.network.conversation import Fetch
+from simulator.network.network import InvalidCallState, PhoneNetwork
+from simulator.network.parameters import (
+    CREATE_PARAMETERS,
+    UPDATE_PARAMETERS,
+    Refusal,
+    read_create,
+    read_update,
+    unknown_parameters,
+)
+from simulator.network.resource import BadFilter, Json, call_json, page_json
+from simulator.network.store import Call, Entry
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+CALLS = re.compile(r"/2010-04-01/Accounts/(?P<account>[^/]+)/Calls(?:/(?P<sid>[^/.]+))?(?:\.json)?")
+
+Answer = tuple[int, Json]
+
+
+class RestApi:
+    """The network's front door. `release()` lets go of clients that a fault keeps waiting."""
+
+    def __init__(self, network: PhoneNetwork) -> None:
+        self._network = network
+        self._released = threading.Event()
+
+    def release(self) -> None:
+        """Answer at once everyone kept waiting by the fault "hang_after_dialling"."""
+        self._released.set()
+
+    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        """Answer one request (WSGI)."""
+        request = Request(environ)
+        try:
+            status, body = self._route(request)
+        except Refusal as refusal:
+            status, body = refusal.status, _error_json(refusal)
+        self._log(request, status, body)
+        response = Response(json.dumps(body), status, mimetype="application/json")
+        if status == 401:
+            response.headers["WWW-Authenticate"] = 'Basic realm="Twilio API"'
+        return response(environ, start_response)
+
+    def _route(self, request: Request) -> Answer:
+        match = CALLS.fullmatch(request.path)
+        self._authenticate(request)
+        if match is None or match["account"] != self._network.account_sid:
+            raise Refusal(404, 20404, request.path)
+        call = self._find(match["sid"]) if match["sid"] else None
+        match (request.method, call):
+            case ("GET", None):
+                return self._list(request)
+            case ("POST", None):
+                return self._create(request)
+            case ("GET", Call() as found):
+                return 200, self._json(found)
+            case ("POST", Call() as found):
+                return self._update(request, found)
+            case _:
+                raise Refusal(405, 20004, request.method)
+
+    def _authenticate(self, request: Request) -> None:
+        given = request.authorization
+        expected = f"{self._network.account_sid}:{self._network.auth_token}"
+        if given is None or given.type != "basic":
+            raise Refusal(401, 20003)
+        if not secrets.compare_digest(f"{given.username}:{given.password}".encode(), expected.encode()):
+            raise Refusal(401, 20003)
+
+    def _find(self, sid: str) -> Call:
+        call = self._network.calls.get(sid)
+        if call is None:
+            raise Refusal(404, 20404, f"/Calls/{sid}")
+        return call
+
+    def _list(self, request: Request) -> Answer:
+        args = request.args.to_dict()
+        try:
+            return 200, page_json(self._network.calls.newest_first(), self._network.account_sid, args)
+        except BadFilter as fault:
+            raise Refusal(400, 20001, str(fault)) from None
+
+    def _create(self, request: Request) -> Answer:
+        wanted = read_create(request.form)
+        self._warn_of_unknown(request, CREATE_PARAMETERS)
+        if wanted.to in self._network.refusals:
+            raise Refusal(400, self._network.refusals[wanted.to], wanted.to)
+        fault = self._network.dice.for_create()
+        if fault in ("too_many_requests", "error_before_dialling"):
+            self._note("fault", fault, number=wanted.to)
+            raise Refusal(429, 20429) if fault == "too_many_requests" else Refusal(500, 20500)
+        call = self._network.create(wanted)
+        if fault != "none":
+            self._note("fault", fault, call.sid, call.to)
+            self._fail_after_dialling(request, fault)
+        return 201, self._json(call)
+
+    def _fail_after_dialling(self, request: Request, fault: str) -> None:
+        if fault == "error_after_dialling":
+            raise Refusal(500, 20500)
+        if fault == "hang_after_dialling":
+            self._released.wait(self._network.dice.faults.hang_seconds)
+        else:
+            self._drop(request)
+
+    def _drop(self, request: Request) -> NoReturn:
+        """Cut the connection without an answer (werkzeug's server lends us its socket)."""
+        connection = request.environ.get("werkzeug.socket")
+        if isinstance(connection, socket.socket):
+            connection.shutdown(socket.SHUT_RDWR)
+        raise ConnectionAbortedError("The connection was dropped on purpose")
+
+    def _update(self, request: Request, call: Call) -> Answer:
+        status, url, twiml = read_update(request.form)
+        self._warn_of_unknown(request, UPDATE_PARAMETERS)
+        if status:
+            self._network.end(call, status)
+        elif url or twiml:
+            try:
+                self._network.redirect(call, Fetch("update", url) if url else twiml)
+            except InvalidCallState as fault:
+                raise Refusal(400, 21220, str(fault)) from None
+        return 200, self._json(call)
+
+    def _json(self, call: Call) -> Json:
+        return call_json(call, self._network.account_sid)
+
+    def _warn_of_unknown(self, request: Request, known: frozenset[str]) -> None:
+        for name in unknown_parameters(request.form, known):
+            self._note("warning", f"{request.path}: Twilio knows no parameter {name}")
+
+    def _note(self, kind: str, what: str, call_sid: str = "", number: str = "") -> None:
+        self._network.log.append(Entry(self._network.clock(), kind, what, call_sid, number))
+
+    def _log(self, request: Request, status: int, body: Json) -> None:
+        detail = {
+            "status": str(status),
+            "query": request.query_string.decode("latin-1"),
+            "code": str(body.get("code", "")),
+        }
+        entry = Entry(
+            self._network.clock(),
+            "request",
+            f"{request.method} {request.path}",
+            str(body.get("sid", "")),
+            request.form.get("To", "") if request.method == "POST" else "",
+            detail,
+        )
+        self._network.log.append(entry)
+
+
+def _error_json(refusal: Refusal) -> Json:
+    return {
+        "code": refusal.code,
+        "message": refusal.message,
+        "more_info": f"https://www.twilio.com/docs/errors/{refusal.code}",
+        "status": refusal.status,
+    }

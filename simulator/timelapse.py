@@ -1,0 +1,273 @@
+"""The time-lapse: moves the one clock through six months of two contact centres, event by event.
+
+Everything goes through the service's own doors: exports are imported, the scheduler's own turn draws, plans and claims,
+the same `deliver` as a queue job's places calls with the stand-in network (over HTTP) and sends mails (over SMTP), and
+the webhooks and pages are requests to the WSGI application. It is one process: the clock moves only when no request is
+in flight, attempts are delivered in the order of their ids, and the scheduler looks at the clock every quarter of an
+hour. The same seed and dates give the same business columns. It stands above the rooms, like application.py.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from email.message import EmailMessage
+from pathlib import Path
+from queue import SimpleQueue
+from zoneinfo import ZoneInfo
+
+from flask import Flask
+
+from certification import assessments, programmes
+from intake.calls import CallOptions, import_calls
+from intake.roster import import_roster
+from scheduler import campaigns, clockwork, dispatch
+from simulator.centre import Centre, Memory, OrganisationProfile, organisations, write_export, write_roster
+from simulator.chance import Chance
+from simulator.customers import PhoneCustomer
+from simulator.network import Call, PhoneNetwork
+from simulator.readers import reader_of
+from survey import clock
+from survey.db import db
+from survey.models import Campaign, Organisation, Period, Programme
+
+GRID = timedelta(minutes=15)
+IMPORTED_AT = time(18, 0)
+ACTOR = "time-lapse"
+
+
+@dataclass(frozen=True)
+class Span:
+    """The months a time-lapse plays: calls from `first_day` to `last_day` (both inclusive), decided on `decision_day`."""
+
+    first_day: date
+    last_day: date
+    decision_day: date
+
+
+def latest_span(today: date) -> Span:
+    """The latest six complete calendar months whose decision day is over."""
+    decision = today.replace(day=14)
+    if decision >= today:
+        decision = (decision.replace(day=1) - timedelta(days=1)).replace(day=14)
+    last_day = decision.replace(day=1) - timedelta(days=1)
+    first_month = last_day.year * 12 + last_day.month - 6
+    return Span(date(first_month // 12, first_month % 12 + 1, 1), last_day, decision)
+
+
+@dataclass(order=True)
+class Appointment:
+    """Something that happens at a moment, in the order it was made."""
+
+    at: datetime
+    number: int
+    action: Callable[[], None] = field(compare=False)
+
+
+class Agenda:
+    """What the outside world will do, in order of time."""
+
+    def __init__(self) -> None:
+        self._heap: list[Appointment] = []
+        self._numbers = itertools.count()
+
+    def add(self, at: datetime, action: Callable[[], None]) -> None:
+        heapq.heappush(self._heap, Appointment(at, next(self._numbers), action))
+
+    def next_at(self) -> datetime | None:
+        return self._heap[0].at if self._heap else None
+
+    def take(self) -> Appointment:
+        return heapq.heappop(self._heap)
+
+
+class World:
+    """The outside: contact centres, customers' memories, the phone network's behaviour and the mailboxes."""
+
+    def __init__(self, seed: int, first_day: date) -> None:
+        self.chance = Chance(seed)
+        self.memory = Memory()
+        self.organisations = organisations(first_day)
+        self.letters: SimpleQueue[tuple[str, EmailMessage]] = SimpleQueue()
+
+    def behaviour(self, call: Call) -> PhoneCustomer:
+        """Whoever is rung by a call."""
+        return PhoneCustomer(self.chance, self.memory, call.to, call.dialled_at or call.created_at)
+
+    def receive(self, address: str, message: EmailMessage) -> None:
+        """Told by the mailbox, in its own thread, of each message."""
+        self.letters.put((address, message))
+
+    def centres(self) -> list[Centre]:
+        return [
+            Centre(organisation, site, self.chance, self.memory)
+            for organisation in self.organisations
+            for site in organisation.sites
+        ]
+
+
+class TimeLapse:
+    """Plays a span. `manual` is the clock in force, `folder` where exports are written, `progress` is told of each day."""
+
+    def __init__(
+        self,
+        app: Flask,
+        world: World,
+        network: PhoneNetwork,
+        manual: clock.ManualClock,
+        folder: Path,
+        progress: Callable[[date], None],
+    ) -> None:
+        self._app, self._world, self._network, self._clock = app, world, network, manual
+        self._folder, self._progress = folder, progress
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._agenda = Agenda()
+        self._channels = app.extensions["aftercall_channels"]
+        self._centres = world.centres()
+
+    def play(self, span: Span) -> None:
+        """From the launch, a day before the first call, to the decisions."""
+        self._prepare(span)
+        days = (span.last_day - span.first_day).days + 1
+        for n in range(days):
+            self._enter_day(span.first_day + timedelta(days=n))
+        decided = datetime.combine(span.decision_day, time(18), UTC)
+        self._agenda.add(decided, self._decide)
+        self._run_until(decided)
+
+    def _prepare(self, span: Span) -> None:
+        for profile in self._world.organisations:
+            roster = self._folder / f"{profile.key}-roster.toml"
+            write_roster(profile, roster, span.first_day - timedelta(days=30))
+            import_roster(roster, actor=ACTOR)
+            self._launch(profile, span)
+        db.session.commit()
+
+    def _launch(self, profile: OrganisationProfile, span: Span) -> None:
+        organisation = db.session.query(Organisation).filter_by(key=profile.key).one()
+        campaign = campaigns.create(campaign_values(profile, span), actor=ACTOR)
+        key = b"".join(self._world.chance.number(profile.key, "draw key", n).to_bytes(8, "big") for n in range(4))
+        campaigns.launch(campaign, actor=ACTOR, key=key)
+        programme = programmes.create(
+            organisation,
+            key="world-class",
+            name="World class calls",
+            rule_set="sqm-2011",
+            campaigns=[campaign],
+            issuer=None,
+            actor=ACTOR,
+        )
+        programmes.announce(programme, span.first_day, span.last_day, span.decision_day, actor=ACTOR)
+
+    def _enter_day(self, day: date) -> None:
+        for centre in self._centres:
+            at = datetime.combine(day, IMPORTED_AT, ZoneInfo(centre.site.time_zone)).astimezone(UTC)
+            self._agenda.add(at, lambda centre=centre, day=day: self._import_day(centre, day))  # type: ignore[misc]
+        self._agenda.add(datetime.combine(day, time(0), UTC), lambda: self._progress(day))
+
+    def _import_day(self, centre: Centre, day: date) -> None:
+        records = centre.day(day)
+        if not records:
+            return
+        calls, contacts = self._folder / "calls.csv", self._folder / "contacts.csv"
+        write_export(records, calls, contacts)
+        options = CallOptions(
+            organisation=centre.organisation.key, site=centre.site.key, source=centre.site.key, contacts=contacts
+        )
+        import_calls(calls, options, actor=ACTOR)
+        clockwork.draw()
+        db.session.commit()
+
+    def _decide(self) -> None:
+        assessments.decide_due()
+        db.session.commit()
+
+    # Moving time
+
+    def _run_until(self, end: datetime) -> None:
+        while True:
+            upcoming = [
+                at for at in (self._agenda.next_at(), self._network.next_event_at(), clockwork.next_due_at()) if at
+            ]
+            db.session.rollback()
+            stop = min(end, on_grid(max(min(upcoming, default=end), self._clock())))
+            self._let_happen_until(stop)
+            self._clock.move_to(stop)
+            self._turn()
+            if stop >= end:
+                return
+
+    def _let_happen_until(self, stop: datetime) -> None:
+        """Everything outside that happens by `stop`, one thing at a time, the clock going along."""
+        while True:
+            appointment, ring = self._agenda.next_at(), self._network.next_event_at()
+            times = [at for at in (appointment, ring) if at is not None and at <= stop]
+            if not times:
+                return
+            at = min(times)
+            self._clock.move_to(at)
+            if at == ring:
+                self._network.run_due(at)
+            else:
+                self._agenda.take().action()
+
+    def _turn(self) -> None:
+        """What the scheduler and a worker do at this moment."""
+        claimed: list[int] = []
+        clockwork.turn(claimed.append, self._channels)
+        for attempt_id in sorted(claimed):
+            dispatch.deliver(attempt_id, self._channels)
+        self._read_letters()
+
+    def _read_letters(self) -> None:
+        while not self._world.letters.empty():
+            address, message = self._world.letters.get()
+            reader = reader_of(
+                message, address, self._clock(), chance=self._world.chance, memory=self._world.memory, app=self._app
+            )
+            opens_at = reader.opens_at() if reader else None
+            if reader is not None and opens_at is not None:
+                self._agenda.add(opens_at, reader.act)
+
+
+def campaign_values(profile: OrganisationProfile, span: Span) -> dict[str, object]:
+    """The campaign of an organisation as its administrator would write it down."""
+    return {
+        "organisation": profile.key,
+        "key": f"{span.first_day:%Y-%m}",
+        "name": f"{profile.name}, {span.first_day:%B} to {span.last_day:%B %Y}",
+        "sites": [site.key for site in profile.sites],
+        "starts_on": span.first_day,
+        "ends_on": span.last_day,
+        "languages": ["en", "es"] if profile.country == "US" else ["en"],
+        "channel_plan": [
+            {"share": [2, 3], "channels": ["ivr", "web"]},
+            {"share": [1, 3], "channels": ["web", "ivr"]},
+        ],
+        "rate": profile.rate,
+        "caller_id": "".join(c for c in profile.phone if c in "+0123456789"),
+        "call_weekdays": [0, 1, 2, 3, 4, 5],
+    }
+
+
+def on_grid(moment: datetime) -> datetime:
+    """The first quarter of an hour at or after the moment: when the scheduler looks at the clock."""
+    start = datetime(moment.year, 1, 1, tzinfo=UTC)
+    steps = -((start - moment) // GRID)
+    return start + steps * GRID
+
+
+def existing_demo() -> bool:
+    """Whether a time-lapse has been played into this database."""
+    return db.session.query(Period.id).filter(Period.decided_at.is_not(None)).first() is not None
+
+
+def played() -> list[tuple[Organisation, Programme, Campaign]]:
+    """What the time-lapse made, by organisation."""
+    return [
+        (programme.organisation, programme, programme.campaigns[0])
+        for programme in db.session.query(Programme).order_by(Programme.id)
+    ]
