@@ -13,6 +13,8 @@ from flask_migrate import Migrate
 from werkzeug.exceptions import HTTPException
 
 import explain
+from api import views as api_views
+from certification import assessments, certificates
 from certification import cli as certification_cli
 from certification import views as certification_views
 from console import setup as console_setup
@@ -58,6 +60,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     channels: Mapping[Channel, AskingChannel] = {Channel.IVR: IvrChannel(), Channel.WEB: WebChannel()}
     app.extensions["aftercall_channels"] = channels
     app.extensions["aftercall_queue"] = Queue(app, channels)
+    # What certification does by itself when its day has come; the scheduler's clockwork beats it, and knows no more.
+    app.extensions["aftercall_chores"] = (assessments.decide_due, certificates.withdraw_closed_sites)
     console_setup.init_app(app)
     _open_doors(app)
     _register_commands(app)
@@ -87,6 +91,7 @@ def _open_doors(app: Flask) -> None:
         ivr_views.blueprint,
         websurvey_views.blueprint,
         certification_views.blueprint,
+        api_views.blueprint,
         operations_views.blueprint,
     ):
         app.register_blueprint(blueprint)

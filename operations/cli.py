@@ -7,6 +7,7 @@ from flask import current_app
 from flask_migrate import upgrade
 
 from operations import doctor
+from operations.users import users_group
 from survey import audit, embedded, standstill
 from survey.clock import iso
 from survey.commands import PoliteGroup, command, emit, json_option
@@ -63,4 +64,4 @@ def stop_database() -> None:
     click.echo("The embedded PostgreSQL has stopped." if stopped else "No embedded PostgreSQL was running.")
 
 
-commands: tuple[click.Command, ...] = (stop, examine, database)
+commands: tuple[click.Command, ...] = (stop, examine, database, users_group)

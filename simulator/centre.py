@@ -56,13 +56,13 @@ class SiteProfile:
 
 @dataclass(frozen=True)
 class OrganisationProfile:
-    """An organisation, its sites, and how it asks: sampling rate as (numerator, denominator)."""
+    """An organisation, its sites, and how it asks: the sampling rate as a fraction."""
 
     key: str
     name: str
     country: str
     phone: str
-    rate: tuple[int, int]
+    rate: str
     sites: tuple[SiteProfile, ...]
 
 
@@ -140,24 +140,24 @@ def _harbour() -> OrganisationProfile:
         "Harbour Insurance",
         "US",
         "+1 212-555-0100",
-        (1, 5),
+        "1/4",
         (
-            SiteProfile("boston", "Boston", "America/New_York", "US", "MA", 58, boston),
-            SiteProfile("denver", "Denver", "America/Denver", "US", "CO", 58, denver),
+            SiteProfile("boston", "Boston", "America/New_York", "US", "MA", 42, boston),
+            SiteProfile("denver", "Denver", "America/Denver", "US", "CO", 42, denver),
         ),
     )
 
 
 def _meadow(first_day: date) -> OrganisationProfile:
     """Strong agents pass, weak ones fail the rate, part-timers lack surveys, late starters lack months."""
-    strong = tuple(AgentProfile(f"lee-1{n}", f"Agent LEE-1{n}", "lee-lead-1", 93, 16) for n in range(1, 6))
-    weak = tuple(AgentProfile(f"lee-2{n}", f"Agent LEE-2{n}", "lee-lead-2", 52 + 3 * n, 14) for n in range(1, 7))
-    part_time = tuple(AgentProfile(f"lee-3{n}", f"Agent LEE-3{n}", "lee-lead-3", 90, 2) for n in range(1, 5))
+    strong = tuple(AgentProfile(f"lee-1{n}", f"Agent LEE-1{n}", "lee-lead-1", 93, 17) for n in range(1, 6))
+    weak = tuple(AgentProfile(f"lee-2{n}", f"Agent LEE-2{n}", "lee-lead-2", 52 + 3 * n, 15) for n in range(1, 7))
+    part_time = tuple(AgentProfile(f"lee-3{n}", f"Agent LEE-3{n}", "lee-lead-3", 90, 3) for n in range(1, 5))
     third_month = (first_day.replace(day=1) + timedelta(days=62)).replace(day=1)
-    late = tuple(AgentProfile(f"lee-4{n}", f"Agent LEE-4{n}", "lee-lead-3", 92, 22, third_month) for n in range(1, 4))
+    late = tuple(AgentProfile(f"lee-4{n}", f"Agent LEE-4{n}", "lee-lead-3", 92, 28, third_month) for n in range(1, 4))
     agents = (*strong, *weak, *part_time, *late)
-    leeds = SiteProfile("leeds", "Leeds", "Europe/London", "GB", "ENG", 40, agents)
-    return OrganisationProfile("meadow", "Meadow Energy", "GB", "+44 20 7946 0999", (1, 4), (leeds,))
+    leeds = SiteProfile("leeds", "Leeds", "Europe/London", "GB", "ENG", 30, agents)
+    return OrganisationProfile("meadow", "Meadow Energy", "GB", "+44 20 7946 0999", "1/4", (leeds,))
 
 
 class Centre:

@@ -44,9 +44,9 @@ class Dial:
     attempt_id: int | None
 
 
-def write_dials(entries: Iterable[Any], path: Path) -> None:
+def write_dials(entries: Iterable[Any], path: Path, *, append: bool = False) -> None:
     """Keeps the network's dials as JSON lines: when, which number, for which of our callback addresses."""
-    with path.open("w", encoding="utf-8") as file:
+    with path.open("a" if append else "w", encoding="utf-8") as file:
         for entry in entries:
             row = {"at": entry.at.isoformat(), "number": entry.number, "url": entry.detail["status_callback"]}
             file.write(json.dumps(row) + "\n")
@@ -63,9 +63,8 @@ def figures(connection: Connection, dials: list[Dial], emails: int) -> dict[str,
     """The figures of DESIGN's last line, without the seconds."""
     counts = {name: int(connection.execute(text(query)).scalar_one()) for name, query in COUNTS.items()}
     hours = _hours_by_attempt(connection)
-    certificates = dict(
-        connection.execute(text("SELECT level, count(*) FROM certificates GROUP BY level")).tuples().all()
-    )
+    held = connection.execute(text("SELECT level, count(*) FROM certificates GROUP BY level"))
+    by_level = {str(level): int(count) for level, count in held}
     return {
         **{name: counts[name] for name in ("calls", "eligible", "drawn", "attempts")},
         "dials": len(dials),
@@ -74,9 +73,7 @@ def figures(connection: Connection, dials: list[Dial], emails: int) -> dict[str,
         "duplicate_dials": sum(n - 1 for n in Counter(dial.attempt_id for dial in dials).values()),
         "outside_hours": sum(not _inside(dial, hours) for dial in dials),
         "after_deadline_counted": counts["after_deadline_counted"],
-        "certificates": {
-            level: certificates.get(level, 0) for level in ("agent", "supervisor", "site", "organisation")
-        },
+        "certificates": {level: by_level.get(level, 0) for level in ("agent", "supervisor", "site", "organisation")},
     }
 
 
@@ -118,6 +115,16 @@ def decisions(connection: Connection) -> list[tuple[str, str, str, int, int, str
     return [(*row[:6], "; ".join(row[6])) for row in connection.execute(text(query))]
 
 
+def certificates(connection: Connection) -> list[tuple[str, str, str, str, str]]:
+    """Organisation, level, holder, first day, first day no longer; highest level first."""
+    query = (
+        "SELECT o.name, c.level, c.subject_name, c.achieved_on::text, c.valid_until::text FROM certificates c"
+        " JOIN organisations o ON o.id = c.organisation_id"
+        " ORDER BY o.name, array_position(ARRAY['organisation', 'site', 'supervisor', 'agent'], c.level::text), 3"
+    )
+    return [(row[0], row[1], row[2], row[3], row[4]) for row in connection.execute(text(query))]
+
+
 def _attempt_id(url: str) -> int | None:
     found = ATTEMPT_IN_URL.search(url)
     return None if found is None else int(found.group(1))
@@ -135,7 +142,7 @@ def _hours_by_attempt(connection: Connection) -> Mapping[int, tuple[time, time, 
 
 def _inside(dial: Dial, hours: Mapping[int, tuple[time, time, list[int]]]) -> bool:
     """Whether the campaign's hours held in every zone the number may be in; a dial nobody can place is outside."""
-    if dial.attempt_id not in hours:
+    if dial.attempt_id is None or dial.attempt_id not in hours:
         return False
     start, end, weekdays = hours[dial.attempt_id]
     zones = number_zones.time_zones_for_number(phonenumbers.parse(dial.number))

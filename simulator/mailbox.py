@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+import socket
 from collections.abc import Callable
 from email import message_from_bytes, policy
 from email.message import EmailMessage
@@ -22,13 +22,13 @@ class Mailbox:
         self._count = sum(1 for _ in folder.glob("*.eml"))
         self._controller: Controller | None = None
 
-    def start(self, port: int = 0) -> str:
-        """Starts the server; returns its address for SMTP_URL."""
+    def start(self) -> str:
+        """Starts the server on a free port; returns its address for SMTP_URL."""
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            port = probe.getsockname()[1]
         self._controller = Controller(self, hostname="127.0.0.1", port=port)
         self._controller.start()
-        server = self._controller.server
-        assert isinstance(server, asyncio.Server)
-        return f"smtp://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        return f"smtp://127.0.0.1:{port}"
 
     def stop(self) -> None:
         if self._controller is not None:

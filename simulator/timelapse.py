@@ -3,7 +3,7 @@
 Everything goes through the service's own doors: exports are imported, the scheduler's own turn draws, plans and claims,
 the same `deliver` as a queue job's places calls with the stand-in network (over HTTP) and sends mails (over SMTP), and
 the webhooks and pages are requests to the WSGI application. It is one process: the clock moves only when no request is
-in flight, attempts are delivered in the order of their ids, and the scheduler looks at the clock every quarter of an
+in flight, attempts are delivered in the order of their ids, and the scheduler looks at the clock every half
 hour. The same seed and dates give the same business columns. It stands above the rooms, like application.py.
 """
 
@@ -21,7 +21,7 @@ from zoneinfo import ZoneInfo
 
 from flask import Flask
 
-from certification import assessments, programmes
+from certification import programmes
 from intake.calls import CallOptions, import_calls
 from intake.roster import import_roster
 from scheduler import campaigns, clockwork, dispatch
@@ -34,14 +34,16 @@ from survey import clock
 from survey.db import db
 from survey.models import Campaign, Organisation, Period, Programme
 
-GRID = timedelta(minutes=15)
+GRID = timedelta(minutes=30)
+# What is looked at less often: campaigns to begin and close, attempts in doubt.
+ROUND = timedelta(hours=3)
 IMPORTED_AT = time(18, 0)
 ACTOR = "time-lapse"
 
 
 @dataclass(frozen=True)
 class Span:
-    """The months a time-lapse plays: calls from `first_day` to `last_day` (both inclusive), decided on `decision_day`."""
+    """The months played: calls from `first_day` to `last_day` (both inclusive), decided on `decision_day`."""
 
     first_day: date
     last_day: date
@@ -56,6 +58,11 @@ def latest_span(today: date) -> Span:
     last_day = decision.replace(day=1) - timedelta(days=1)
     first_month = last_day.year * 12 + last_day.month - 6
     return Span(date(first_month // 12, first_month % 12 + 1, 1), last_day, decision)
+
+
+def launch_moment(span: Span) -> datetime:
+    """When the campaigns are launched and the periods announced: noon UTC of the day before the first call."""
+    return datetime.combine(span.first_day - timedelta(days=1), time(12), UTC)
 
 
 @dataclass(order=True)
@@ -88,6 +95,7 @@ class World:
     """The outside: contact centres, customers' memories, the phone network's behaviour and the mailboxes."""
 
     def __init__(self, seed: int, first_day: date) -> None:
+        self.seed = seed
         self.chance = Chance(seed)
         self.memory = Memory()
         self.organisations = organisations(first_day)
@@ -110,7 +118,7 @@ class World:
 
 
 class TimeLapse:
-    """Plays a span. `manual` is the clock in force, `folder` where exports are written, `progress` is told of each day."""
+    """Plays a span: `manual` is the clock in force, `folder` takes the exports, `progress` is told of each day."""
 
     def __init__(
         self,
@@ -127,16 +135,21 @@ class TimeLapse:
         self._agenda = Agenda()
         self._channels = app.extensions["aftercall_channels"]
         self._centres = world.centres()
+        self._next_round = manual()
 
     def play(self, span: Span) -> None:
         """From the launch, a day before the first call, to the decisions."""
-        self._prepare(span)
-        days = (span.last_day - span.first_day).days + 1
-        for n in range(days):
-            self._enter_day(span.first_day + timedelta(days=n))
+        self.play_days(span, (span.last_day - span.first_day).days + 1)
         decided = datetime.combine(span.decision_day, time(18), UTC)
         self._agenda.add(decided, self._decide)
         self._run_until(decided)
+
+    def play_days(self, span: Span, days: int) -> None:
+        """The launch and the first `days` days of the span."""
+        self._prepare(span)
+        for n in range(days):
+            self._enter_day(span.first_day + timedelta(days=n))
+        self._run_until(datetime.combine(span.first_day + timedelta(days=days), time(0), UTC))
 
     def _prepare(self, span: Span) -> None:
         for profile in self._world.organisations:
@@ -182,7 +195,8 @@ class TimeLapse:
         db.session.commit()
 
     def _decide(self) -> None:
-        assessments.decide_due()
+        for chore in self._app.extensions["aftercall_chores"]:
+            chore()
         db.session.commit()
 
     # Moving time
@@ -216,8 +230,13 @@ class TimeLapse:
 
     def _turn(self) -> None:
         """What the scheduler and a worker do at this moment."""
+        if self._clock() >= self._next_round:
+            self._next_round = self._clock() + ROUND
+            clockwork.begin_and_close()
+            clockwork.settle(self._channels)
+        clockwork.close_expired()
         claimed: list[int] = []
-        clockwork.turn(claimed.append, self._channels)
+        dispatch.tick(claimed.append)
         for attempt_id in sorted(claimed):
             dispatch.deliver(attempt_id, self._channels)
         self._read_letters()
@@ -254,7 +273,7 @@ def campaign_values(profile: OrganisationProfile, span: Span) -> dict[str, objec
 
 
 def on_grid(moment: datetime) -> datetime:
-    """The first quarter of an hour at or after the moment: when the scheduler looks at the clock."""
+    """The first half hour at or after the moment: when the scheduler looks at the clock."""
     start = datetime(moment.year, 1, 1, tzinfo=UTC)
     steps = -((start - moment) // GRID)
     return start + steps * GRID

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 
 from survey import clock, lifecycle
@@ -37,7 +36,7 @@ def take(attempt: Attempt, key: str, value: str, sequence: int) -> Taken:
     now = clock.now()
     late = now >= survey.deadline
     was_open = survey.is_open
-    row = insert(Answer).values(
+    appended = insert(Answer).values(
         survey_id=survey.id,
         attempt_id=attempt.id,
         question=key,
@@ -47,24 +46,19 @@ def take(attempt: Attempt, key: str, value: str, sequence: int) -> Taken:
         received_at=now,
         late=late,
     )
-    new = db.session.execute(row.on_conflict_do_nothing().returning(Answer.id)).first() is not None
-    answered = answered_questions(survey.id)
+    new = db.session.execute(appended.on_conflict_do_nothing().returning(Answer.id)).first() is not None
+    rows = lifecycle.answers_of(survey.id)
+    answered = frozenset(row.question for row in rows)
     if new and was_open and not late and answered.issuperset(CORE_KEYS):
-        lifecycle.close(survey, now)
+        lifecycle.close(survey, now, rows=rows)
     elif new and late:
         _mark_late(survey, answered)
     return Taken(new, new and was_open and not late, next_question(version, answered))
 
 
-def answered_questions(survey_id: int) -> frozenset[str]:
-    """The questions of a survey that have an answer, over any channel."""
-    return frozenset(db.session.scalars(select(Answer.question).where(Answer.survey_id == survey_id).distinct()))
-
-
 def values_of(survey_id: int) -> dict[str, str]:
-    """The latest answer to each question of a survey."""
-    rows = db.session.scalars(select(Answer).where(Answer.survey_id == survey_id).order_by(Answer.id))
-    return {key: answer.value for key, answer in lifecycle.latest_values(rows).items()}
+    """The customer's latest answer to each question of a survey."""
+    return {key: row.value for key, row in lifecycle.latest_values(lifecycle.answers_of(survey_id)).items()}
 
 
 # A contact that failed and was then answered too late is told apart from one that never was (AAPOR 2.27).

@@ -32,15 +32,25 @@ def underway(attempt_id: int, provider_id: str) -> bool:
 
 def end(attempt_id: int, outcome: Outcome, detail: str | None = None, *, plan_at: datetime | None = None) -> bool:
     """dialling or underway -> ended, and tells the scheduler to think again (now, or at `plan_at`)."""
+    _lock_survey_of(attempt_id)
     if not _move(attempt_id, RUNNING, state=AttemptState.ENDED, outcome=outcome, detail=detail, ended_at=clock.now()):
         return False
-    survey_id = select(Attempt.survey_id).where(Attempt.id == attempt_id).scalar_subquery()
-    db.session.execute(
-        update(Survey)
-        .where(Survey.id == survey_id, Survey.closed_at.is_(None))
-        .values(plan_at=plan_at or clock.now())
-        .execution_options(synchronize_session=False)
+    _think_again(attempt_id, plan_at or clock.now())
+    return True
+
+
+def correct(attempt_id: int, wrong: Iterable[Outcome], outcome: Outcome, detail: str | None = None) -> bool:
+    """ended -> ended with a truer outcome, when the present one is among `wrong`: news that outranks what we knew."""
+    _lock_survey_of(attempt_id)
+    corrected = db.session.execute(
+        update(Attempt)
+        .where(Attempt.id == attempt_id, Attempt.state == AttemptState.ENDED, Attempt.outcome.in_(list(wrong)))
+        .values(outcome=outcome, detail=detail)
+        .returning(Attempt.id)
     )
+    if corrected.first() is None:
+        return False
+    _think_again(attempt_id, clock.now())
     return True
 
 
@@ -80,6 +90,22 @@ def note(attempt_id: int, provider_id: str, kind: str, sequence: int = 0, **data
         received_at=clock.now(),
     )
     return db.session.execute(row.on_conflict_do_nothing().returning(AttemptEvent.id)).first() is not None
+
+
+def _lock_survey_of(attempt_id: int) -> None:
+    """The survey first, then its attempts: the order in which closing takes them, so the two never wait in a ring."""
+    survey_id = select(Attempt.survey_id).where(Attempt.id == attempt_id).scalar_subquery()
+    db.session.execute(select(Survey.id).where(Survey.id == survey_id).with_for_update())
+
+
+def _think_again(attempt_id: int, at: datetime) -> None:
+    survey_id = select(Attempt.survey_id).where(Attempt.id == attempt_id).scalar_subquery()
+    db.session.execute(
+        update(Survey)
+        .where(Survey.id == survey_id, Survey.closed_at.is_(None))
+        .values(plan_at=at)
+        .execution_options(synchronize_session=False)
+    )
 
 
 def _move(attempt_id: int, before: tuple[AttemptState, ...], **values: Any) -> bool:

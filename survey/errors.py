@@ -18,8 +18,10 @@ class AftercallError(Exception):
         self.what, self.where, self.how = what, where, how
 
     def __str__(self) -> str:
-        parts = [f"{self.where}: {self.what}" if self.where else self.what, self.how]
-        return " ".join(part for part in parts if part)
+        said = f"{self.where}: {self.what}" if self.where else self.what
+        if not self.how:
+            return said
+        return f"{said} {self.how}" if said.endswith((".", "!", "?")) else f"{said}. {self.how}"
 
     def as_dict(self) -> dict[str, str]:
         """The error for JSON answers; empty parts are left out."""

@@ -5,11 +5,11 @@ The response is derived once, here. What a survey came to is a pure function of 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import and_, case, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from survey import attempts, clock, optouts
@@ -76,15 +76,26 @@ def disposition_of(evidence: Evidence) -> Disposition:
     return next((ended for outcome, ended in BY_OUTCOME if outcome in evidence.outcomes), Disposition.NEVER_ATTEMPTED)
 
 
-def close(survey: Survey, at: datetime, *, opted_out: bool = False, superseded_by: Call | None = None) -> Disposition:
-    """Closes an open survey (locked by the caller): ends its attempts, derives the response, sets the disposition."""
+def close(
+    survey: Survey,
+    at: datetime,
+    *,
+    opted_out: bool = False,
+    superseded_by: Call | None = None,
+    rows: Sequence[Answer] | None = None,
+) -> Disposition:
+    """Closes an open survey (locked by the caller): ends its attempts, derives the response, sets the disposition.
+
+    `rows` are the survey's answers, where the caller has read them already.
+    """
     end_attempts(survey, at)
-    rows = db.session.scalars(select(Answer).where(Answer.survey_id == survey.id).order_by(Answer.id)).all()
+    rows = answers_of(survey.id) if rows is None else rows
     in_time = [row for row in rows if not row.late]
     evidence = Evidence(
         in_time=_core(in_time),
         late=_core(row for row in rows if row.late),
-        outcomes=_outcomes(survey.id),
+        # What attempts came to is asked only where no answer outweighs it.
+        outcomes=() if in_time else _outcomes(survey.id),
         opted_out=opted_out,
         superseded=superseded_by is not None,
     )
@@ -103,20 +114,20 @@ def end_attempts(survey: Survey, at: datetime) -> None:
 
     A live call ends by its own callback.
     """
-    attempts.cancel_waiting([survey.id], "the survey closed")
+    waiting = Attempt.state.in_(attempts.WAITING)
+    link_is_out = and_(Attempt.channel == Channel.WEB, Attempt.state == AttemptState.UNDERWAY)
     answered = select(Answer.id).where(Answer.attempt_id == Attempt.id, Answer.late.is_(False)).exists()
-    for outcome, condition in ((Outcome.COMPLETED, answered), (Outcome.SILENCE, ~answered)):
-        db.session.execute(
-            update(Attempt)
-            .where(
-                Attempt.survey_id == survey.id,
-                Attempt.channel == Channel.WEB,
-                Attempt.state == AttemptState.UNDERWAY,
-                condition,
-            )
-            .values(state=AttemptState.ENDED, outcome=outcome, ended_at=at)
-            .execution_options(synchronize_session=False)
+    db.session.execute(
+        update(Attempt)
+        .where(Attempt.survey_id == survey.id, or_(waiting, link_is_out))
+        .values(
+            state=case((waiting, AttemptState.CANCELLED), else_=AttemptState.ENDED),
+            outcome=case((waiting, None), (answered, Outcome.COMPLETED), else_=Outcome.SILENCE),
+            detail=case((waiting, "the survey closed"), else_=Attempt.detail),
+            ended_at=at,
         )
+        .execution_options(synchronize_session=False)
+    )
 
 
 def close_expired(limit: int = 500) -> int:
@@ -158,9 +169,28 @@ def locked(survey_id: int) -> Survey:
     ).one()
 
 
+def answers_of(survey_id: int) -> Sequence[Answer]:
+    """The customer's answers in the order they were appended; not those of somebody who was the wrong person."""
+    return db.session.scalars(
+        select(Answer)
+        .join(Attempt, Attempt.id == Answer.attempt_id)
+        .where(Answer.survey_id == survey_id, Attempt.outcome.is_distinct_from(Outcome.WRONG_PERSON))
+        .order_by(Answer.id)
+    ).all()
+
+
 def latest_values(rows: Iterable[Answer]) -> dict[str, Answer]:
-    """The last answer to each question, `rows` being in the order they were appended."""
-    return {row.question: row for row in rows}
+    """The last answer to each question, `rows` being in the order they were appended.
+
+    Within one attempt the sequence says which is last: a webhook may arrive after its successor.
+    """
+    latest: dict[str, Answer] = {}
+    for row in rows:
+        before = latest.get(row.question)
+        overtaken = before is not None and before.attempt_id == row.attempt_id and before.sequence > row.sequence
+        if not overtaken:
+            latest[row.question] = row
+    return latest
 
 
 def _derive_response(survey: Survey, rows: Collection[Answer], at: datetime) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import secrets
+import tempfile
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,7 +23,7 @@ PROJECT = Path(__file__).resolve().parent.parent
 class Settings(BaseSettings):
     """Every setting of the service; `.env.example` explains each to the person who sets it."""
 
-    model_config = SettingsConfigDict(env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", frozen=True)
 
     aftercall_data: Path = PROJECT / "var"
     database_url: str | None = None
@@ -84,7 +87,11 @@ class Keys:
 
 
 def load_settings(**overrides: Any) -> Settings:
-    """Reads the settings; raises SettingsError with every fault listed."""
+    """Reads the settings; raises SettingsError with every fault listed.
+
+    AFTERCALL_ENV_FILE names another file than `.env`; empty, none is read.
+    """
+    overrides.setdefault("_env_file", os.environ.get("AFTERCALL_ENV_FILE", ".env") or None)
     try:
         return Settings(**overrides)
     except ValidationError as error:
@@ -106,11 +113,17 @@ def _fault(loc: tuple[int | str, ...], message: str) -> str:
 def _kept_keys(path: Path) -> Keys:
     """The keys of a one-machine installation, made on the first start and kept readable by its owner only."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with path.open("x", encoding="utf-8") as file:
-            path.chmod(0o600)
-            json.dump({"secret_key": secrets.token_urlsafe(32), "data_key": secrets.token_urlsafe(32)}, file)
-    except FileExistsError:
-        pass
+    if not path.exists():
+        _make_keys(path)
     kept = json.loads(path.read_text(encoding="utf-8"))
     return Keys(kept["secret_key"], kept["data_key"])
+
+
+def _make_keys(path: Path) -> None:
+    """Written aside and linked whole: of several first starts at once one makes the keys, and all read the same."""
+    handle, aside = tempfile.mkstemp(dir=path.parent)  # readable by its owner only
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        json.dump({"secret_key": secrets.token_urlsafe(32), "data_key": secrets.token_urlsafe(32)}, file)
+    with contextlib.suppress(FileExistsError):
+        os.link(aside, path)
+    os.unlink(aside)

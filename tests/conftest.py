@@ -14,7 +14,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from flask_migrate import upgrade
-from sqlalchemy import text
+from sqlalchemy import make_url, text
 from sqlalchemy.orm import Session, scoped_session
 
 from application import create_app
@@ -49,7 +49,7 @@ def database_url(server_url: str, worker_id: str) -> str:
             if not psutil.pid_exists(int(old.split("_")[2])):
                 server.execute(f'DROP DATABASE IF EXISTS "{old}" WITH (FORCE)')
         server.execute(f'CREATE DATABASE "{name}"')
-    return server_url.replace("/aftercall?", f"/{name}?", 1)
+    return make_url(server_url).set(database=name).render_as_string(hide_password=False)
 
 
 @pytest.fixture(scope="session")

@@ -23,7 +23,7 @@ MAY_IMPORT = {
     "operations": {"survey"},
     "simulator": set(),
 }
-ABOVE = {"simulator/timelapse.py", "simulator/cli.py"}
+ABOVE = {f"simulator/{name}.py" for name in ("timelapse", "demo", "live", "cli")}
 
 
 def sources(*rooms: str) -> list[Path]:
@@ -73,6 +73,7 @@ PUBLIC = {
     "websurvey",
     "certification",
     "operations",
+    "api",
 }
 
 

@@ -9,7 +9,7 @@ from flask import Flask
 from sqlalchemy import select, text
 from sqlalchemy.exc import DatabaseError
 
-from survey import answers, lifecycle
+from survey import answers, attempts, lifecycle
 from survey.clock import ManualClock
 from survey.db import db
 from survey.errors import InputError
@@ -116,3 +116,16 @@ def test_completion_ends_what_else_was_out(dialled: Attempt) -> None:
     answer_all(dialled)
     db.session.refresh(link)
     assert (link.state, link.outcome) == (AttemptState.ENDED, Outcome.SILENCE)
+
+
+def test_answers_of_the_wrong_person_never_count(dialled: Attempt) -> None:
+    answers.take(dialled, "resolved", "no", 0)
+    attempts.end(dialled.id, Outcome.WRONG_PERSON)
+    link = factories.attempt(dialled.survey, Channel.WEB, state=AttemptState.UNDERWAY)
+    taken = answers.take(link, "overall", "5", 0)
+    assert taken.next_question is not None and taken.next_question.key == "resolved"
+    answers.take(link, "agent", "5", 0)
+    assert dialled.survey.is_open
+    answers.take(link, "resolved", "yes", 0)
+    response = response_of(dialled)
+    assert response and response.resolved == "yes"

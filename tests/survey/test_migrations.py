@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from flask import Flask
 from flask_migrate import downgrade, upgrade
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, make_url
 
 from survey.db import Base, db
 from tests.conftest import PROJECT
@@ -42,7 +42,7 @@ def empty_database(server_url: str, worker_id: str) -> Iterator[str]:
     with psycopg.connect(plain, autocommit=True) as server:
         server.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
         server.execute(f'CREATE DATABASE "{name}"')
-        yield plain.replace("/aftercall?", f"/{name}?", 1)
+        yield make_url(plain).set(database=name).render_as_string(hide_password=False)
         server.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 
 

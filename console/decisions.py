@@ -1,0 +1,123 @@
+"""What needs a decision: each thing a person should look at today, with what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import joinedload
+
+from console.scope import Scope
+from survey.db import db
+from survey.models import Campaign, CampaignState, Draw, DrawReason, ImportRecord, Period, Programme
+
+LOOK_BACK = timedelta(days=7)
+ENDS_SOON = timedelta(days=14)
+
+
+@dataclass(frozen=True)
+class Item:
+    """One thing to look at: what it is, what to do, and the campaign whose page tells more."""
+
+    what: str
+    how: str
+    campaign_id: int | None = None
+
+
+def read(within: Scope, now: datetime, stuck: int) -> list[Item]:
+    """Everything that waits for a person, most pressing first. `stuck`: attempts that hang while being placed."""
+    items: list[Item] = []
+    if stuck:
+        items.append(
+            Item(
+                f"{_many(stuck, 'attempt')} left in doubt while being placed.",
+                "The scheduler's sweep settles them by the network's own list. If they stay, run flask doctor.",
+            )
+        )
+    items += _overdue_assessments(within, now)
+    items += _campaigns(within, now)
+    items += _without_roster(within, now)
+    items += _rejected_rows(within, now)
+    return items
+
+
+def _overdue_assessments(within: Scope, now: datetime) -> Iterator[Item]:
+    periods = db.session.scalars(
+        select(Period)
+        .join(Programme, Programme.id == Period.programme_id)
+        .where(within.holds(Programme.organisation_id), Period.decided_at.is_(None), Period.decision_on < now.date())
+        .options(joinedload(Period.programme))
+        .order_by(Period.decision_on)
+    )
+    for period in periods:
+        yield Item(
+            f"{period.programme.name}: the decision announced for {period.decision_on:%d %b %Y} is not made.",
+            "Run flask certification assess.",
+        )
+
+
+def _campaigns(within: Scope, now: datetime) -> Iterator[Item]:
+    campaigns = db.session.scalars(
+        select(Campaign)
+        .where(within.holds(Campaign.organisation_id), Campaign.state != CampaignState.CLOSED)
+        .order_by(Campaign.name, Campaign.id)
+    )
+    for campaign in campaigns:
+        if campaign.state is CampaignState.PAUSED:
+            yield Item(
+                f"{campaign.name} is paused: the draw goes on, deadlines pass, nobody is contacted.",
+                "Resume it, or close it.",
+                campaign.id,
+            )
+        elif campaign.state is CampaignState.DRAFT:
+            yield Item(f"{campaign.name} is a draft.", "Check it, then run flask campaigns launch.", campaign.id)
+        elif campaign.ends_on <= (now + ENDS_SOON).date():
+            yield Item(
+                f"{campaign.name} ends on {campaign.ends_on:%d %b %Y}.",
+                "Sampling has to stay open throughout a period: launch its successor in time.",
+                campaign.id,
+            )
+
+
+def _without_roster(within: Scope, now: datetime) -> Iterator[Item]:
+    count = (
+        db.session.scalar(
+            select(func.count())
+            .select_from(Draw)
+            .where(
+                Draw.reason == DrawReason.NO_ASSIGNMENT,
+                Draw.decided_at > now - LOOK_BACK,
+                Draw.campaign_id.in_(within.campaign_ids()),
+            )
+        )
+        or 0
+    )
+    if count:
+        yield Item(
+            f"{_many(count, 'call')} in 7 days came from agents who were on no roster that day.",
+            "Complete the roster: flask roster import FILE. Later calls are then credited.",
+        )
+
+
+def _rejected_rows(within: Scope, now: datetime) -> Iterator[Item]:
+    imports = db.session.scalars(
+        select(ImportRecord)
+        .where(
+            within.holds(ImportRecord.organisation_id),
+            ImportRecord.rejected > 0,
+            ImportRecord.started_at > now - LOOK_BACK,
+        )
+        .order_by(ImportRecord.id.desc())
+        .limit(5)
+    )
+    for record in imports:
+        yield Item(
+            f"{_many(record.rejected, 'row')} of {record.read} in {record.file_name} could not be taken.",
+            "Each stands with its reason in the rejects file beside it: mend them and import it again.",
+        )
+
+
+def _many(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

@@ -1,0 +1,1 @@
+"""How calls, rosters, opt-outs and answers collected elsewhere get in; stores, never judges."""

@@ -1,0 +1,138 @@
+"""Commands of this room: `flask roster`, `flask calls`, `flask optouts`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import cast
+
+import click
+
+from intake import optouts as intake_optouts
+from intake.calls import CallOptions, import_calls
+from intake.formats import FORMATS
+from intake.mapping import CallMapping, DateOrder, read_mapping
+from intake.reports import ImportReport
+from intake.roster import import_roster
+from survey import audit
+from survey.commands import PoliteGroup, emit, json_option
+
+FILE = click.Path(path_type=Path)
+actor_option = click.option("--actor", default=audit.COMMAND_LINE, help="Who does this, for the record.")
+organisation_option = click.option("--organisation", required=True, metavar="KEY", help="The organisation's key.")
+
+roster = PoliteGroup("roster", help="Sites, supervisors, agents and their assignments.")
+calls = PoliteGroup("calls", help="Completed calls.")
+optouts = PoliteGroup("optouts", help="Contacts that asked to be left alone.")
+
+
+@roster.command("import")
+@click.argument("file", type=FILE)
+@click.option("--assignments", type=FILE, help="A CSV of assignments: agent,supervisor,site,from,until.")
+@actor_option
+@json_option
+def roster_import(file: Path, assignments: Path | None, actor: str, as_json: bool) -> None:
+    """Takes in a roster (TOML): what is new is added, what changed is brought up to date, nothing is deleted."""
+    _show(import_roster(file, assignments=assignments, actor=actor), as_json)
+
+
+@calls.command("import")
+@click.argument("file", type=FILE)
+@organisation_option
+@click.option("--site", metavar="KEY", help="The site of the calls; not needed when the file names it row by row.")
+@click.option("--source", metavar="NAME", help="The telephone system (default: the mapping's, else the site's key).")
+@click.option("--mapping", type=FILE, help="Which column is what, and how dates are written (TOML).")
+@click.option("--contacts", type=FILE, help="A CSV of phone, email, language by call id.")
+@click.option("--date-order", type=click.Choice(["dmy", "mdy", "ymd"]), help="What 03/04/05 means in this file.")
+@click.option(
+    "--format", "format_name", type=click.Choice([f.name for f in FORMATS]), help="Found by content if not given."
+)
+@click.option("--create-agents", is_flag=True, help="Make agents who are not in the roster.")
+@click.option("--dry-run", is_flag=True, help="Say what would happen; write nothing.")
+@click.option("--rejects", type=FILE, help="Where rejected rows go (default: the data folder).")
+@actor_option
+@json_option
+def calls_import(
+    file: Path,
+    organisation: str,
+    site: str | None,
+    source: str | None,
+    mapping: Path | None,
+    contacts: Path | None,
+    date_order: str | None,
+    format_name: str | None,
+    create_agents: bool,
+    dry_run: bool,
+    rejects: Path | None,
+    actor: str,
+    as_json: bool,
+) -> None:
+    """Takes in completed calls from CSV or Excel. Importing twice changes nothing; a bad row never stops the rest."""
+    options = CallOptions(
+        organisation=organisation,
+        site=site,
+        source=source,
+        mapping=read_mapping(mapping) if mapping else CallMapping(),
+        contacts=contacts,
+        create_agents=create_agents,
+        dry_run=dry_run,
+        rejects=rejects,
+        date_order=cast(DateOrder | None, date_order),
+        format=format_name,
+    )
+    _show(import_calls(file, options, actor=actor), as_json)
+
+
+@optouts.command("add")
+@click.argument("contact")
+@organisation_option
+@actor_option
+@json_option
+def optouts_add(contact: str, organisation: str, actor: str, as_json: bool) -> None:
+    """Records that a phone number or email address must be left alone."""
+    kind, new = intake_optouts.add(organisation, contact, actor=actor)
+    emit(
+        {"kind": kind, "new": new},
+        [f"Opt-out of this {kind} {'recorded' if new else 'was in force already'}."],
+        as_json,
+    )
+
+
+@optouts.command("remove")
+@click.argument("contact")
+@organisation_option
+@actor_option
+@json_option
+def optouts_remove(contact: str, organisation: str, actor: str, as_json: bool) -> None:
+    """Lifts the opt-out of a phone number or email address; it is kept as history."""
+    kind = intake_optouts.remove(organisation, contact, actor=actor)
+    emit({"kind": kind, "removed": True}, [f"Opt-out of this {kind} lifted."], as_json)
+
+
+@optouts.command("import")
+@click.argument("file", type=FILE)
+@organisation_option
+@actor_option
+@json_option
+def optouts_import(file: Path, organisation: str, actor: str, as_json: bool) -> None:
+    """Takes in opt-outs from a CSV with the columns contact and, if wanted, kind (phone or email)."""
+    _show(intake_optouts.import_optouts(file, organisation, actor=actor), as_json)
+
+
+@optouts.command("list")
+@organisation_option
+@click.option("--all", "removed_too", is_flag=True, help="Those lifted again, too.")
+@json_option
+def optouts_list(organisation: str, removed_too: bool, as_json: bool) -> None:
+    """Lists opt-outs. The contacts themselves are not kept, only a mark to know them again by."""
+    found = intake_optouts.listed(organisation, removed_too=removed_too)
+    emit(found, [intake_optouts.line(optout) for optout in found] or ["No opt-outs."], as_json)
+
+
+def _show(report: ImportReport, as_json: bool) -> None:
+    """Prints a report; exit status 1 when nothing of the file could be taken."""
+    emit(report.as_dict(), report.lines(), as_json)
+    if report.nothing_taken:
+        click.get_current_context().exit(1)
+
+
+commands: tuple[click.Command, ...] = (roster, calls, optouts)

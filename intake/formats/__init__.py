@@ -1,0 +1,134 @@
+"""One small file per format, behind one interface: a format turns a file into a header and rows of text.
+
+A further format is one more file here and one more entry in `FORMATS`: it says by which first bytes it knows its files,
+and gives their rows with the column names of its own.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from pathlib import Path
+from typing import Protocol
+
+from intake.formats.delimited import Delimited
+from intake.formats.workbook import Workbook
+from intake.rows import Row
+from survey.errors import InputError
+
+HEAD_BYTES = 64 * 1024
+
+
+class Format(Protocol):
+    """A kind of file that holds one table."""
+
+    @property
+    def name(self) -> str:
+        """What `--format` calls it."""
+
+    def recognises(self, head: bytes) -> bool:
+        """Whether a file that begins with `head` is of this format."""
+
+    def rows(self, path: Path, notes: Counter[str]) -> Iterator[Row]:
+        """The header as the first row, then every row that is not empty; oddities on the way are counted in `notes`.
+
+        A row that cannot be split into cells comes with its `fault`. Raises InputError where the file as a whole
+        cannot be read. Memory does not grow with the file.
+        """
+
+
+# The first that recognises the file reads it; delimited text comes last, because it recognises nearly everything.
+FORMATS: tuple[Format, ...] = (Workbook(), Delimited())
+
+
+@dataclass
+class Table:
+    """A table that can be read more than once: from a file, or from rows handed over in memory."""
+
+    name: str
+    header: Sequence[str]
+    source: Path | Sequence[Mapping[str, object]]
+    format: Format | None = None
+    notes: Counter[str] = field(default_factory=Counter)
+
+    def rows(self) -> Iterator[Row]:
+        """Every row after the header, from the beginning, with as many cells as the header (or a fault)."""
+        self.notes.clear()
+        if self.format is not None and isinstance(self.source, Path):
+            rows = self.format.rows(self.source, self.notes)
+            next(rows)
+            return (self._fitted(row) for row in rows)
+        return self._given_rows()
+
+    def _fitted(self, row: Row) -> Row:
+        missing = len(self.header) - len(row.cells)
+        if row.fault or missing == 0:
+            return row
+        if missing < 0 and not any(row.cells[len(self.header) :]):
+            return Row(row.line, row.cells[: len(self.header)])
+        return Row(row.line, (), f"has {len(row.cells)} columns where the header has {len(self.header)}")
+
+    def _given_rows(self) -> Iterator[Row]:
+        assert not isinstance(self.source, Path)
+        for number, given in enumerate(self.source, start=1):
+            yield Row(number, [as_text(given.get(name)) for name in self.header])
+
+
+def open_table(path: Path, format_name: str | None = None) -> Table:
+    """The table in a file, in the named format or the one its content shows.
+
+    Raises InputError when there is no such file, it is empty, has no rows, or is of no known format.
+    """
+    head = _head(path)
+    chosen = _named(format_name) if format_name else next((f for f in FORMATS if f.recognises(head)), None)
+    if chosen is None:
+        raise InputError("is neither delimited text nor an Excel workbook", where=path.name, how="Save it as CSV.")
+    notes: Counter[str] = Counter()
+    rows = chosen.rows(path, notes)
+    header = next(rows, None)
+    if header is None:
+        raise InputError("is empty", where=path.name, how="It must have a header and rows.")
+    if next(rows, None) is None:
+        raise InputError("has a header but no rows", where=path.name, how="There is nothing to take in.")
+    return Table(path.name, tuple(name.strip() for name in header.cells), path, chosen, notes)
+
+
+def given_table(rows: Sequence[Mapping[str, object]]) -> Table:
+    """The table of rows handed over by a program: column name to value (text, number, true/false, date or time)."""
+    header = dict.fromkeys(name for row in rows for name in row)
+    return Table("-", tuple(header), rows)
+
+
+def as_text(value: object) -> str:
+    """A value as a file would hold it."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    return str(value)
+
+
+def _named(name: str) -> Format:
+    for known in FORMATS:
+        if known.name == name:
+            return known
+    raise InputError(
+        f"{name!r} is not a known format", where="--format", how=f"Known: {', '.join(f.name for f in FORMATS)}."
+    )
+
+
+def _head(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            head = file.read(HEAD_BYTES)
+    except FileNotFoundError:
+        raise InputError("there is no such file", where=str(path)) from None
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", where=str(path)) from None
+    if not head.strip():
+        raise InputError("is empty", where=path.name, how="It must have a header and rows.")
+    return head

@@ -1,0 +1,99 @@
+"""Excel workbooks (.xlsx): the first sheet, read row by row; cells become the text a CSV would have."""
+
+from __future__ import annotations
+
+import zipfile
+from collections import Counter
+from collections.abc import Iterator
+from datetime import date, datetime, time, timedelta
+from pathlib import Path
+from xml.etree.ElementTree import ParseError
+
+from openpyxl import load_workbook
+from openpyxl.utils.exceptions import InvalidFileException
+
+from intake.rows import Row
+from survey.errors import InputError
+
+ZIP, OLD_EXCEL = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
+# A workbook unpacks to some ten or twenty times its size; one that unpacks to far more is made to fill the memory.
+LARGEST_SMALL, LARGEST_RATIO = 50_000_000, 100
+FURTHER_SHEETS = "further sheets of the workbook, not read"
+
+
+class Workbook:
+    """A workbook, in openpyxl's streaming mode."""
+
+    name = "xlsx"
+
+    def recognises(self, head: bytes) -> bool:
+        return head.startswith((ZIP, OLD_EXCEL))
+
+    def rows(self, path: Path, notes: Counter[str]) -> Iterator[Row]:
+        try:
+            _check_archive(path)
+            yield from _rows(path, notes)
+        except (zipfile.BadZipFile, InvalidFileException, ParseError, KeyError, ValueError, EOFError, OSError):
+            raise InputError("is not a readable Excel workbook", where=path.name, how="Save it as CSV.") from None
+
+
+def _rows(path: Path, notes: Counter[str]) -> Iterator[Row]:
+    book = load_workbook(path, read_only=True, data_only=True)
+    try:
+        sheet = book.worksheets[0]
+        notes[FURTHER_SHEETS] += len(book.worksheets) - 1
+        sheet.reset_dimensions()  # what the file says about its size may be wrong, and would cut rows off
+        width = 0
+        for number, values in enumerate(sheet.iter_rows(values_only=True), start=1):
+            cells = [cell_text(value) for value in values]
+            width = width or len(_trimmed(cells))
+            if any(cells):
+                yield Row(number, _trimmed(cells) + [""] * (width - len(_trimmed(cells))))
+    finally:
+        book.close()
+
+
+def cell_text(value: object) -> str:
+    """A cell as text: dates and times as ISO 8601 to the second, whole numbers without a decimal point."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    if isinstance(value, datetime):
+        return _to_the_second(value).isoformat(" ")
+    if isinstance(value, time):
+        return _to_the_second(datetime.combine(date(1900, 1, 1), value)).time().isoformat()
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, timedelta):
+        return str(round(value.total_seconds()))
+    return str(value)
+
+
+def _to_the_second(moment: datetime) -> datetime:
+    """Rounded: a workbook keeps times as fractions of a day, a hair off the second that was meant."""
+    return (moment + timedelta(microseconds=500_000)).replace(microsecond=0)
+
+
+def _trimmed(cells: list[str]) -> list[str]:
+    """Without the empty cells at the end, which a workbook keeps or drops as it likes."""
+    end = len(cells)
+    while end and not cells[end - 1]:
+        end -= 1
+    return cells[:end]
+
+
+def _check_archive(path: Path) -> None:
+    with path.open("rb") as file:
+        if file.read(4) == OLD_EXCEL:
+            raise InputError("is an old Excel workbook (.xls)", where=path.name, how="Save it as .xlsx or CSV.")
+    with zipfile.ZipFile(path) as archive:
+        size = sum(entry.file_size for entry in archive.infolist())
+    if size > max(LARGEST_SMALL, LARGEST_RATIO * path.stat().st_size):
+        raise InputError(
+            f"unpacks to {size // 1_000_000:,} MB, far more than a workbook of its size should",
+            where=path.name,
+            how="Save it as CSV.",
+        )

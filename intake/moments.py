@@ -1,0 +1,284 @@
+"""Reading dates and times as contact centres write them, and placing local ones on the one time line.
+
+Never guesses: 03/04/2026 is read only when the mapping, an option or the file itself says which part is the month.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import ROUND_HALF_UP, Decimal
+from functools import lru_cache
+from typing import TypeVar
+from zoneinfo import ZoneInfo
+
+from intake.mapping import CallMapping, DateOrder
+from intake.rows import RowFault, shown
+from survey.errors import InputError
+
+# Formats that strptime has no sign for: a spreadsheet's day number, and seconds since 1970 in UTC.
+EXCEL, EPOCH = "excel", "epoch"
+EARLIEST_YEAR, LATEST_YEAR = 1990, 2100
+EXCEL_DAY_ZERO = date(1899, 12, 30)
+MISSING_TIME = "local times that the clock change skipped (read an hour later)"
+DOUBLE_TIME = "local times that the clock change repeated (read as the first)"
+
+_MONTH_NAMES = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_MONTHS = {m: n for n, m in enumerate(_MONTH_NAMES, start=1)}
+_LONGEST = 64
+_ISO = re.compile(r"(\d{4})(?:(?P<sep>[-/.])(\d{1,2})(?P=sep)(\d{1,2})|(\d{2})(\d{2}))")
+_NUMERIC = re.compile(r"(\d{1,2})([-/.])(\d{1,2})\2(\d{4}|\d{2})")
+_DAY_MONTH = re.compile(r"(\d{1,2})(?:[-/ ]|\. ?)([a-z]{3,9})\.?[-/ ,]+(\d{4}|\d{2})", re.I)
+_MONTH_DAY = re.compile(r"([a-z]{3,9})\.?[-/ ]+(\d{1,2})[-/ ,]+(\d{4}|\d{2})", re.I)
+_TIME = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2})(?:[.,]\d{1,9})?)?(?:\s*([ap])\.?m\.?)?", re.I)
+_FRACTION = re.compile(r"0?[.,]\d{1,20}|0")
+_DATE_TIME = re.compile(r"(.*\d{2,4})(?:T|,?\s+)(\d{1,2}:\d{2}.*?)\s*(Z|UTC|GMT|[+-]\d{2}(?::?\d{2})?)?", re.I)
+
+Read = TypeVar("Read", date, time, datetime)
+
+
+@dataclass
+class Moments:
+    """How one file writes dates and times: the mapping's formats, or what can be read in one way only.
+
+    `order` says which part of 03/04/2026 is what; None refuses dates that need it.
+    """
+
+    date_formats: list[str] = field(default_factory=list)
+    time_formats: list[str] = field(default_factory=list)
+    datetime_formats: list[str] = field(default_factory=list)
+    order: DateOrder | None = None
+
+    def __post_init__(self) -> None:
+        # A file repeats its dates thousands of times.
+        self._date = lru_cache(maxsize=10_000)(self._read_date)
+
+    def day(self, text: str, column: str) -> date:
+        """Raises RowFault for what is no date, may be two, or lies out of all reason."""
+        try:
+            day = self._date(text)
+        except RowFault as fault:
+            raise RowFault(fault.reason, column=column, detail=fault.detail) from None
+        return _plausible(day, text, column)
+
+    def time_of_day(self, text: str, column: str) -> time:
+        """A time of day, to the second. Raises RowFault for what is none."""
+        found = None if len(text) > _LONGEST else _by_formats(text, self.time_formats, datetime.time) or _time_of(text)
+        if found is None:
+            raise RowFault("not a time of day", column=column, detail=shown(text))
+        return found
+
+    def moment(self, text: str, column: str) -> datetime:
+        """A date with its time of day: aware where the text (or its format) names an offset, else local and naive."""
+        if EPOCH in self.datetime_formats and re.fullmatch(r"\d{9,10}(\.\d+)?", text):
+            return datetime.fromtimestamp(int(Decimal(text)), UTC)
+        by_format = _by_formats(text, self.datetime_formats, _unchanged)
+        if by_format is not None:
+            _plausible(by_format.date(), text, column)
+            return by_format.replace(microsecond=0)
+        parts = _DATE_TIME.fullmatch(text) if len(text) <= _LONGEST else None
+        if parts is None:
+            raise RowFault("not a date with a time", column=column, detail=shown(text))
+        local = datetime.combine(self.day(parts.group(1), column), self.time_of_day(parts.group(2), column))
+        return _with_offset(local, parts.group(3), text, column)
+
+    def _read_date(self, text: str) -> date:
+        if len(text) > _LONGEST:
+            raise RowFault("not a date", detail=shown(text))
+        by_format = _by_formats(text, self.date_formats, datetime.date) or self._excel_day(text)
+        if by_format is not None:
+            return by_format
+        if match := _ISO.fullmatch(text):
+            year, month, day = match.group(1, 3, 4) if match["sep"] else match.group(1, 5, 6)
+            return _day(int(year), int(month), int(day), text)
+        if match := _DAY_MONTH.fullmatch(text):
+            return _day(_year(match.group(3)), _month(match.group(2), text), int(match.group(1)), text)
+        if match := _MONTH_DAY.fullmatch(text):
+            return _day(_year(match.group(3)), _month(match.group(1), text), int(match.group(2)), text)
+        if match := _NUMERIC.fullmatch(text):
+            return self._numeric(match, text)
+        midnight = re.fullmatch(r"(\d{4}-\d{2}-\d{2})[ T]00:00:00", text)  # a workbook's date cell
+        if midnight:
+            return self._read_date(midnight.group(1))
+        raise RowFault("not a date", detail=shown(text))
+
+    def _excel_day(self, text: str) -> date | None:
+        if EXCEL not in self.date_formats or not re.fullmatch(r"\d{4,6}(\.\d+)?", text):
+            return None
+        return EXCEL_DAY_ZERO + timedelta(days=int(Decimal(text)))
+
+    def _numeric(self, match: re.Match[str], text: str) -> date:
+        first, second, last = int(match.group(1)), int(match.group(3)), match.group(4)
+        if self.order == "ymd" and len(last) == 2:
+            return _day(2000 + first, second, int(last), text)
+        if self.order is None and first <= 12 and second <= 12 and first != second:
+            raise RowFault("may be day first or month first", detail=shown(text))
+        day_first = self.order == "dmy" or (self.order is None and first > 12)
+        month, day = (second, first) if day_first else (first, second)
+        return _day(_year(last), month, day, text)
+
+
+def moments_of(mapping: CallMapping, order: DateOrder | None) -> Moments:
+    """The reading a mapping asks for; `order` (an option) goes before the mapping's own."""
+    return Moments(mapping.date_format, mapping.time_format, mapping.datetime_format, order=order or mapping.date_order)
+
+
+# --- which part is the month? ---
+
+
+def is_numeric_date(text: str) -> bool:
+    """Whether the text begins with a date such as 03/04/2026, whose order must be known to read it."""
+    return _numeric_date(text) is not None
+
+
+def order_shown_by(texts: Iterable[tuple[int, str]], column: str, name: str) -> DateOrder | None:
+    """The order that a file's own dates prove; `texts` are the lines and cells of its date columns.
+
+    None when every date reads the same either way. Raises InputError, with both readings side by side, when nothing
+    in the file decides or when it contradicts itself.
+    """
+    unclear: tuple[int, str] | None = None
+    proof: dict[DateOrder, tuple[int, str]] = {}
+    for line, text in texts:
+        match = _numeric_date(text)
+        if match is None:
+            continue
+        first, second = int(match.group(1)), int(match.group(3))
+        if first > 12 >= second:
+            proof.setdefault("dmy", (line, match.group()))
+        elif second > 12 >= first:
+            proof.setdefault("mdy", (line, match.group()))
+        elif first != second and unclear is None:
+            unclear = (line, match.group())
+    if len(proof) == 2:
+        raise _contradiction(proof, column, name)
+    if proof:
+        return next(iter(proof))
+    if unclear:
+        raise _two_readings(unclear, column, name)
+    return None
+
+
+def _two_readings(unclear: tuple[int, str], column: str, name: str) -> InputError:
+    line, text = unclear
+    day_first, month_first = (Moments(order=order)._read_date(text) for order in ("dmy", "mdy"))
+    return InputError(
+        f"{text!r} is {_long(day_first)} read day first and {_long(month_first)} read month first,"
+        " and no date in the file decides",
+        where=f"{name}, line {line}, column {column}",
+        how="Settle it with --date-order dmy or --date-order mdy (or date_order in the mapping).",
+    )
+
+
+def _contradiction(proof: dict[DateOrder, tuple[int, str]], column: str, name: str) -> InputError:
+    (dmy_line, dmy), (mdy_line, mdy) = proof["dmy"], proof["mdy"]
+    return InputError(
+        f"{dmy!r} in line {dmy_line} can only be day first, {mdy!r} in line {mdy_line} only month first",
+        where=f"{name}, column {column}",
+        how="Settle it with --date-order dmy or --date-order mdy; the dates that do not fit are then rejected.",
+    )
+
+
+def _long(day: date) -> str:
+    return f"{day.day} {day:%B %Y}"
+
+
+def _numeric_date(text: str) -> re.Match[str] | None:
+    return _NUMERIC.fullmatch(text.partition(" ")[0].partition("T")[0].rstrip(","))
+
+
+# --- local times ---
+
+
+def placed(local: datetime, zone: ZoneInfo, not_before: datetime | None = None) -> tuple[datetime, str]:
+    """A moment in UTC, and the note to count when a clock change had to be settled ("" mostly).
+
+    A time the clocks skipped is read with the offset before the change (02:30 becomes 03:30); one they repeated is the
+    first of the two, unless that lies before `not_before` (an end before its own start): then the second.
+    """
+    if local.tzinfo is not None:
+        return local.astimezone(UTC), ""
+    first, second = local.replace(tzinfo=zone), local.replace(tzinfo=zone, fold=1)
+    moment = first.astimezone(UTC)
+    if first.utcoffset() == second.utcoffset():
+        return moment, ""
+    if moment.astimezone(zone).replace(tzinfo=None) != local:
+        return moment, MISSING_TIME
+    if not_before is not None and moment < not_before:
+        return second.astimezone(UTC), DOUBLE_TIME
+    return moment, DOUBLE_TIME
+
+
+# --- small readings ---
+
+
+def _unchanged(found: datetime) -> datetime:
+    return found
+
+
+def _by_formats(text: str, formats: list[str], part: Callable[[datetime], Read]) -> Read | None:
+    for form in formats:
+        if form in (EXCEL, EPOCH):
+            continue
+        try:
+            return part(datetime.strptime(text, form))  # noqa: DTZ007 (local times are placed afterwards)
+        except ValueError:
+            continue
+    return None
+
+
+def _time_of(text: str) -> time | None:
+    # A spreadsheet re-saves a time of day as a fraction of a day, or as that time on its first day.
+    bare = re.sub(r"^(?:1900-01-01|1899-12-3[01])[ T]", "", text)
+    if match := _TIME.fullmatch(bare):
+        return _clock_time(match)
+    if _FRACTION.fullmatch(text):
+        whole = int((Decimal(text.replace(",", ".")) * 86_400).quantize(Decimal(1), ROUND_HALF_UP))
+        return None if whole >= 86_400 else time(whole // 3600, whole // 60 % 60, whole % 60)
+    return None
+
+
+def _clock_time(match: re.Match[str]) -> time | None:
+    hour, minute, second, half = int(match.group(1)), int(match.group(2)), int(match.group(3) or 0), match.group(4)
+    if half:
+        if not 1 <= hour <= 12:
+            return None
+        hour = hour % 12 + (12 if half.lower() == "p" else 0)
+    return time(hour, minute, second) if hour < 24 and minute < 60 and second < 60 else None
+
+
+def _with_offset(local: datetime, offset: str | None, text: str, column: str) -> datetime:
+    if not offset:
+        return local
+    if offset.upper() in {"Z", "UTC", "GMT"}:
+        return local.replace(tzinfo=UTC)
+    try:
+        return datetime.fromisoformat(f"{local:%Y-%m-%dT%H:%M:%S}{offset}")
+    except ValueError:
+        raise RowFault("not a date with a time", column=column, detail=shown(text)) from None
+
+
+def _day(year: int, month: int, day: int, text: str) -> date:
+    try:
+        return date(year, month, day)
+    except ValueError:
+        raise RowFault("there is no such day", detail=shown(text)) from None
+
+
+def _year(text: str) -> int:
+    return int(text) if len(text) == 4 else 2000 + int(text)
+
+
+def _month(word: str, text: str) -> int:
+    number = _MONTHS.get(word[:3].lower())
+    if number is None:
+        raise RowFault("not a date", detail=shown(text))
+    return number
+
+
+def _plausible(day: date, text: str, column: str) -> date:
+    if EARLIEST_YEAR <= day.year <= LATEST_YEAR:
+        return day
+    raise RowFault(f"the year is not between {EARLIEST_YEAR} and {LATEST_YEAR}", column=column, detail=shown(text))

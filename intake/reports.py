@@ -1,0 +1,157 @@
+"""Every import's record: what became of each row, counted once, and what a person is told about it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import update
+
+from survey import clock
+from survey.db import db
+from survey.errors import InputError
+from survey.models import ImportKind, ImportRecord
+
+FIRST = 10
+
+
+@dataclass(frozen=True)
+class Reject:
+    """One rejected row: `where` is its line (or its place in a file without lines)."""
+
+    where: str
+    column: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Change:
+    """One row that changed what was stored: the names of what changed, never a customer's contact."""
+
+    what: str
+    fields: list[str]
+
+
+@dataclass
+class ImportReport:
+    """What an import did (or, dry, would do). read = new + updated + unchanged + rejected.
+
+    `notes` counts oddities that were settled by a stated rule; `rejects` and `changes` are the first ten of each;
+    `import_id` is None after a dry run.
+    """
+
+    kind: ImportKind
+    file_name: str
+    sha256: str
+    dry_run: bool = False
+    import_id: int | None = None
+    read: int = 0
+    new: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    rejected: int = 0
+    rejected_by: Counter[str] = field(default_factory=Counter)
+    notes: Counter[str] = field(default_factory=Counter)
+    rejects: list[Reject] = field(default_factory=list)
+    changes: list[Change] = field(default_factory=list)
+    rejects_file: str | None = None
+    contacts: dict[str, int] | None = None
+
+    @property
+    def nothing_taken(self) -> bool:
+        """Whether rows came and every one was rejected."""
+        return self.read > 0 and self.rejected == self.read
+
+    def count_new(self) -> None:
+        self.read += 1
+        self.new += 1
+
+    def count_unchanged(self) -> None:
+        self.read += 1
+        self.unchanged += 1
+
+    def count_updated(self, what: str, fields: Iterable[str]) -> None:
+        self.read += 1
+        self.updated += 1
+        if len(self.changes) < FIRST:
+            self.changes.append(Change(what, sorted(fields)))
+
+    def count_rejected(self, where: str, column: str, reason: str, text: str = "") -> None:
+        """`reason` is the sentence counted by; `text` the same with this row's detail."""
+        self.read += 1
+        self.rejected += 1
+        self.rejected_by[reason] += 1
+        if len(self.rejects) < FIRST:
+            self.rejects.append(Reject(where, column, text or reason))
+
+    def as_dict(self) -> dict[str, Any]:
+        """The report as `--json` prints it."""
+        report = asdict(self) | {"rejected_by": dict(self.rejected_by), "notes": dict(+self.notes)}
+        return {name: value for name, value in report.items() if value is not None}
+
+    def lines(self) -> list[str]:
+        """The report for a person."""
+        counts = ", ".join(f"{getattr(self, n):,} {n}" for n in ("new", "updated", "unchanged", "rejected"))
+        lines = [f"{self.file_name}: {self.read:,} rows read: {counts}."]
+        if self.dry_run:
+            lines.insert(0, "Dry run: nothing was written.")
+        if self.contacts is not None:
+            found = ", ".join(f"{count:,} {name}" for name, count in self.contacts.items())
+            lines.append(f"Contacts: {found}.")
+        lines += [f"Note: {count:,} {note}." for note, count in (+self.notes).items()]
+        lines += [f"Rejected {count:,}: {reason}." for reason, count in self.rejected_by.most_common(FIRST)]
+        lines += [f"  {r.where}{f', {r.column}' if r.column else ''}: {r.reason}" for r in self.rejects]
+        lines += [
+            f"  {'would change' if self.dry_run else 'changed'} {c.what}: {', '.join(c.fields)}" for c in self.changes
+        ]
+        if self.rejects_file:
+            lines.append(f"Every rejected row: {self.rejects_file}")
+        return lines
+
+
+def begin(report: ImportReport, organisation_id: int | None, actor: str, source: str = "") -> int:
+    """Opens the import's record and returns its id (given up again when a dry run is rolled back)."""
+    record = ImportRecord(
+        organisation_id=organisation_id,
+        kind=report.kind,
+        source=source,
+        file_name=report.file_name,
+        sha256=report.sha256,
+        started_at=clock.now(),
+        actor=actor,
+    )
+    db.session.add(record)
+    db.session.flush()
+    report.import_id = record.id
+    return record.id
+
+
+def keep(report: ImportReport, *, finished: bool = False) -> None:
+    """Writes the counts so far into the import's record, to be committed with the rows they count."""
+    counts = {name: getattr(report, name) for name in ("read", "new", "updated", "unchanged", "rejected")}
+    db.session.execute(
+        update(ImportRecord)
+        .where(ImportRecord.id == report.import_id)
+        .values(
+            **counts,
+            rejected_by=dict(report.rejected_by),
+            rejects_file=report.rejects_file,
+            finished_at=clock.now() if finished else None,
+        )
+        .execution_options(synchronize_session=False)
+    )
+
+
+def file_sha256(path: Path) -> str:
+    """The SHA-256 of a file's bytes, in hexadecimal. Raises InputError when it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError:
+        raise InputError("there is no such file", where=str(path)) from None
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", where=str(path)) from None

@@ -1,0 +1,52 @@
+"""Writing down what a call came to. Flushes; the webhook commits.
+
+Webhooks arrive in any order. What the customer did (answered, chose later, opted out) outranks what the network said
+about the call ("completed"), whichever came first, so an attempt ends the same in every order.
+"""
+
+from __future__ import annotations
+
+from ivr.conversation import Chose, Ended, OptedOut, Record, Said
+from survey import answers, attempts, lifecycle
+from survey.db import db
+from survey.models import Answer, Attempt, Disposition, OptOutSource, Outcome
+
+# What we were only told or assumed, and may have to correct.
+BY_THE_NETWORK = (Outcome.HUNG_UP, Outcome.UNKNOWN)
+ASSUMED = (Outcome.UNKNOWN,)
+
+
+def write(record: Record | None, attempt: Attempt) -> None:
+    """Keeps what the customer did. The same record twice changes nothing."""
+    match record:
+        case Said(question, value, sequence):
+            taken = answers.take(attempt, question, value, sequence)
+            if taken.new and taken.next_question is None:
+                _settle(attempt.id, Outcome.COMPLETED, BY_THE_NETWORK)
+        case Ended(outcome):
+            _settle(attempt.id, outcome, BY_THE_NETWORK)
+        case OptedOut():
+            lifecycle.opt_out(lifecycle.locked(attempt.survey_id), ["phone"], OptOutSource.PHONE_KEY)
+            _settle(attempt.id, Outcome.OPTED_OUT, BY_THE_NETWORK)
+        case Chose(language):
+            # So that a later call, or the email that follows a cut-off one, speaks it too.
+            lifecycle.locked(attempt.survey_id).language = language
+
+
+def over(attempt: Attempt, outcome: Outcome, disposition: Disposition | None, detail: str | None = None) -> bool:
+    """The network says that the call is over; True when this ended the attempt.
+
+    Spoken to counts as completed when the survey is, with an answer given over this attempt in time.
+    """
+    if outcome is Outcome.HUNG_UP and disposition is Disposition.COMPLETE and _answered(attempt.id):
+        outcome = Outcome.COMPLETED
+    return _settle(attempt.id, outcome, ASSUMED, detail)
+
+
+def _settle(attempt_id: int, outcome: Outcome, correctable: tuple[Outcome, ...], detail: str | None = None) -> bool:
+    return attempts.end(attempt_id, outcome, detail) or attempts.correct(attempt_id, correctable, outcome, detail)
+
+
+def _answered(attempt_id: int) -> bool:
+    given = db.session.query(Answer.id).filter_by(attempt_id=attempt_id, late=False)
+    return given.first() is not None

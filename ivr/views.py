@@ -1,0 +1,135 @@
+"""Twilio's webhooks: each checked against its signature, each safe to repeat, each answered with what is said next."""
+
+from __future__ import annotations
+
+from typing import Literal
+from urllib.parse import quote
+
+from flask import Blueprint, Response, abort, request
+from twilio.request_validator import RequestValidator
+
+from ivr import conversation, lines, outcomes, records, twiml, urls
+from ivr.conversation import Step, Turn
+from ivr.lines import Line
+from survey import attempts, doors, settings
+from survey.db import db
+
+blueprint = Blueprint("ivr", __name__, url_prefix="/ivr")
+
+
+@blueprint.before_request
+def check_signature() -> None:
+    """403 unless Twilio signed this request for the address we gave it.
+
+    The address is the configured public one with the path and query as they came: what a proxy made of host, port and
+    scheme is nobody's proof. Without a token in the settings anybody could sign, so then nobody may pass.
+    """
+    ours = settings.current()
+    token = ours.twilio_auth_token.get_secret_value()
+    url = ours.public_base_url + quote(request.path)
+    if request.query_string:
+        url += "?" + request.query_string.decode("latin-1")
+    signature = request.headers.get("X-Twilio-Signature", "")
+    if not token or not RequestValidator(token).validate(url, request.form, signature):
+        abort(403)
+
+
+@blueprint.post("/attempts/<int:attempt_id>/voice")
+@doors.signed
+def voice(attempt_id: int) -> Response:
+    """Somebody picked up."""
+    line = _line(attempt_id)
+    return _hang_up() if line is None else _play(line, conversation.greet(line.situation, line.steps))
+
+
+@blueprint.post("/attempts/<int:attempt_id>/menu")
+@doors.signed
+def menu(attempt_id: int) -> Response:
+    """A key, or none, after the greeting."""
+    return _hear(attempt_id, "menu")
+
+
+@blueprint.post("/attempts/<int:attempt_id>/answer")
+@doors.signed
+def answer(attempt_id: int) -> Response:
+    """A key, or none, after a question."""
+    return _hear(attempt_id, "answer")
+
+
+@blueprint.post("/attempts/<int:attempt_id>/fallback")
+@doors.signed
+def fallback(attempt_id: int) -> Response:
+    """Twilio could not fetch or execute our last document: go on where the answers end."""
+    line = _line(attempt_id)
+    return _hang_up() if line is None else _play(line, conversation.resume(line.situation, line.steps))
+
+
+@blueprint.post("/attempts/<int:attempt_id>/status")
+@doors.signed
+def status(attempt_id: int) -> Response:
+    """The network's word on the call. Unknown ones are answered like known ones, so that Twilio stops asking."""
+    line = _line(attempt_id)
+    if line is not None and _noted(attempt_id):
+        form = request.form
+        outcome = outcomes.of_status(
+            form.get("CallStatus", ""), form.get("SipResponseCode", ""), form.get("ErrorCode", "")
+        )
+        if outcome is not None:
+            records.over(line.attempt, outcome, line.disposition, _codes())
+    db.session.commit()
+    return Response(status=204)
+
+
+def _hear(attempt_id: int, place: Literal["menu", "answer"]) -> Response:
+    line = _line(attempt_id)
+    if line is None:
+        return _hang_up()
+    step = conversation.read_step(place, request.args, line.situation)
+    return _play(line, conversation.hear(line.situation, step, request.form.get("Digits", "")))
+
+
+def _line(attempt_id: int) -> Line | None:
+    return lines.pick_up(attempt_id, request.form.get("CallSid", ""))
+
+
+def _play(line: Line, turn: Turn) -> Response:
+    """Records first, then speaks: what a customer is told has happened has happened."""
+    attempt_id, base = line.attempt.id, settings.current().public_base_url
+
+    def url_of(step: Step) -> str:
+        return urls.of_step(base, attempt_id, step)
+
+    records.write(turn.record, line.attempt)
+    db.session.commit()
+    return _xml(twiml.render(turn.document, line.facts, url_of))
+
+
+def _hang_up() -> Response:
+    db.session.rollback()
+    return _xml(twiml.hang_up_on_unknown())
+
+
+def _xml(document: str) -> Response:
+    return Response(document, content_type="text/xml; charset=utf-8")
+
+
+def _noted(attempt_id: int) -> bool:
+    """Keeps the callback; False for one that came before. SequenceNumber counts a call's callbacks from 0."""
+    form = request.form
+    number = form.get("SequenceNumber", "")
+    return attempts.note(
+        attempt_id,
+        form["CallSid"],
+        form.get("CallStatus", "unknown"),
+        int(number) if number.isascii() and number.isdigit() else 0,
+        seconds=form.get("CallDuration"),
+        sip=form.get("SipResponseCode"),
+        error=form.get("ErrorCode"),
+    )
+
+
+def _codes() -> str | None:
+    """Why the call failed, in Twilio's own numbers."""
+    names = {"SipResponseCode": "SIP", "ErrorCode": "Twilio"}
+    given = [f"{name} {request.form[key]}" for key, name in names.items() if request.form.get(key, "200") != "200"]
+    return ", ".join(given) or None

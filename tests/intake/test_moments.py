@@ -1,0 +1,190 @@
+"""Dates and times: read when they can be read in one way only, refused with both readings when not."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+from flask import Flask
+
+from intake.moments import DOUBLE_TIME, MISSING_TIME, Moments, placed
+from intake.rows import RowFault
+from survey.clock import ManualClock
+from survey.errors import InputError
+from tests.factories import utc
+from tests.intake import samples
+
+NEW_YORK = ZoneInfo("America/New_York")
+
+
+def local(text: str) -> datetime:
+    """A wall clock's time, of no zone yet."""
+    return datetime.fromisoformat(text)
+
+
+@pytest.fixture
+def site(app: Flask, at_noon: ManualClock) -> None:
+    samples.place()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("2021-03-31", "2021/3/31", "20210331", "2021-03-31 00:00:00"),
+        *("31-Mar-21", "31 March 2021", "31. Mar 2021", "Mar 31, 2021"),
+        *("31.03.2021", "31/03/2021", "3/31/21"),
+    ],
+)
+def test_dates_with_one_reading(text: str) -> None:
+    assert Moments().day(text, "Date") == date(2021, 3, 31)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("2021-02-30", "there is no such day"),
+        ("30 February 2021", "there is no such day"),
+        ("0001-01-01", "the year is not between 1990 and 2100"),
+        ("03/04/2021", "may be day first or month first"),
+        ("yesterday", "not a date"),
+        ("31 Foo 2021", "not a date"),
+        ("2021-1-1-1", "not a date"),
+        ("1" * 5000, "not a date"),
+        ("", "not a date"),
+    ],
+)
+def test_what_is_no_date(text: str, reason: str) -> None:
+    with pytest.raises(RowFault) as refused:
+        Moments().day(text, "Date")
+    assert refused.value.reason == reason and refused.value.column == "Date"
+
+
+@pytest.mark.parametrize(("order", "day"), [("dmy", date(2021, 4, 3)), ("mdy", date(2021, 3, 4)), (None, None)])
+def test_the_order_settles_it(order: object, day: date | None) -> None:
+    moments = Moments(order=order)  # type: ignore[arg-type]
+    if day is None:
+        with pytest.raises(RowFault):
+            moments.day("03/04/2021", "Date")
+    else:
+        assert moments.day("03/04/2021", "Date") == day
+
+
+def test_stated_formats_are_tried_in_turn_and_iso_is_always_understood() -> None:
+    moments = Moments(date_formats=["%d.%m.%y", "excel"])
+    texts = ("04.03.21", "44259", "2021-03-04")
+    assert {moments.day(text, "Date") for text in texts} == {date(2021, 3, 4)}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("9:12", time(9, 12)),
+        ("09:12:58.734", time(9, 12, 58)),
+        ("12:02:23 AM", time(0, 2, 23)),
+        ("12:00 p.m.", time(12)),
+        ("0.38400462962963", time(9, 12, 58)),
+        ("0", time(0)),
+        ("1900-01-01 09:12:58", time(9, 12, 58)),
+    ],
+)
+def test_times(text: str, expected: time) -> None:
+    assert Moments().time_of_day(text, "Time") == expected
+
+
+@pytest.mark.parametrize("text", ["24:00", "9:60", "13:00 PM", "1.5", "0.999999999", "noon", ""])
+def test_what_is_no_time(text: str) -> None:
+    with pytest.raises(RowFault):
+        Moments().time_of_day(text, "Time")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2026-03-02T14:00:00Z",
+        "2026-03-02 09:00:00-05:00",
+        "2 Mar 2026, 14:00 UTC",
+        "Mar 2, 2026 09:00 AM",
+        "2026-03-02 9:00",
+    ],
+)
+def test_moments_with_and_without_offset(text: str) -> None:
+    assert placed(Moments().moment(text, "start"), NEW_YORK)[0] == utc(2026, 3, 2, 14)
+
+
+def test_seconds_since_1970_when_the_mapping_says_so() -> None:
+    assert Moments(datetime_formats=["epoch"]).moment("1772460000", "start") == utc(2026, 3, 2, 14)
+    with pytest.raises(RowFault):
+        Moments().moment("1772460000", "start")
+
+
+def test_a_time_the_clocks_skipped_moves_an_hour_on() -> None:
+    assert placed(local("2026-03-08T02:30"), NEW_YORK) == (utc(2026, 3, 8, 7, 30), MISSING_TIME)
+
+
+def test_a_repeated_time_is_the_first_unless_that_lies_before_the_start() -> None:
+    first, second = utc(2026, 11, 1, 5, 30), utc(2026, 11, 1, 6, 30)
+    assert placed(local("2026-11-01T01:30"), NEW_YORK) == (first, DOUBLE_TIME)
+    assert placed(local("2026-11-01T01:30"), NEW_YORK, not_before=utc(2026, 11, 1, 5, 45)) == (second, DOUBLE_TIME)
+    assert placed(local("2026-11-01T00:30"), NEW_YORK) == (utc(2026, 11, 1, 4, 30), "")
+
+
+# --- whole files ---
+
+
+def dated(folder: Path, *dates: str) -> Path:
+    rows = "".join(f"c{n},{day},09:30,60\n" for n, day in enumerate(dates))
+    return samples.written(folder, f"call_id,date,time,talk_seconds\n{rows}")
+
+
+def days() -> list[date]:
+    return [call.started_at.astimezone(NEW_YORK).date() for _, call in sorted(samples.stored().items())]
+
+
+def test_nothing_decides_so_both_readings_are_shown(site: None, tmp_path: Path) -> None:
+    with pytest.raises(InputError) as refused:
+        samples.taken(dated(tmp_path, "05/05/2026", "03/04/2026", "01/02/2026"))
+    said = str(refused.value)
+    assert "calls.csv, line 3, column 'date'" in said
+    assert "3 April 2026 read day first" in said and "4 March 2026 read month first" in said
+    assert "--date-order dmy" in said
+    assert samples.stored() == {}
+
+
+def test_the_option_settles_it(site: None, tmp_path: Path) -> None:
+    samples.taken(dated(tmp_path, "03/01/2026"), date_order="dmy")
+    assert days() == [date(2026, 1, 3)]
+
+
+def test_one_date_of_the_file_decides_for_all(site: None, tmp_path: Path) -> None:
+    samples.taken(dated(tmp_path, "01/02/2026", *["02/02/2026"] * 300, "01/31/2026"))
+    assert days()[0] == date(2026, 1, 2)
+
+
+def test_a_file_that_contradicts_itself_is_refused(site: None, tmp_path: Path) -> None:
+    with pytest.raises(InputError) as refused:
+        samples.taken(dated(tmp_path, "13/01/2026", "01/13/2026"))
+    assert "line 2 can only be day first" in str(refused.value) and "line 3 only month first" in str(refused.value)
+
+
+def test_dates_that_read_the_same_either_way_need_no_order(site: None, tmp_path: Path) -> None:
+    assert samples.counts(samples.taken(dated(tmp_path, "01/01/2026", "02/02/2026"))) == (2, 0, 0, 0)
+
+
+def test_clock_changes_are_counted(site: None, tmp_path: Path) -> None:
+    skipped, repeated = "a,2025-03-09 02:30,2025-03-09 03:40,y", "b,2025-11-02 01:50,2025-11-02 01:10,y"
+    text = f"call_id,started_at,ended_at,answered\n{skipped}\n{repeated}\n"
+    report = samples.taken(samples.written(tmp_path, text))
+    assert report.notes[MISSING_TIME] == 1 and report.notes[DOUBLE_TIME] == 2
+    calls = samples.stored()
+    assert (calls["a"].started_at, calls["a"].talk_seconds) == (utc(2025, 3, 9, 7, 30), 600)
+    assert (calls["b"].ended_at - calls["b"].started_at).total_seconds() == 20 * 60
+
+
+def test_times_are_the_sites_own_unless_the_mapping_names_a_zone(site: None, tmp_path: Path) -> None:
+    file = dated(tmp_path, "2026-01-05")
+    samples.taken(file, {"zone": "UTC"})
+    assert samples.stored()["c0"].started_at == datetime(2026, 1, 5, 9, 30, tzinfo=UTC)
+    samples.taken(file)
+    assert samples.stored()["c0"].started_at == datetime(2026, 1, 5, 14, 30, tzinfo=UTC)

@@ -1,0 +1,73 @@
+"""Two imports of the same calls at the same moment: every call once, every row counted, nobody waits for ever."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date
+from threading import Barrier
+
+import pytest
+from flask import Flask
+from sqlalchemy import func, select
+
+from intake import calls as intake_calls
+from intake.reports import ImportReport
+from intake.staff import Staff
+from survey.clock import ManualClock
+from survey.db import db
+from survey.models import Agent, Assignment, Call, Customer
+from tests import factories
+from tests.factories import utc
+from tests.intake import samples
+
+ROWS = 600
+
+
+def row(number: int, talk: int) -> dict[str, object]:
+    return {
+        "external_id": f"c{number}",
+        "agent": f"Agent {number % 7}",
+        "started_at": utc(2026, 2, 1 + number % 28, 15),
+        "talk_seconds": talk,
+        "phone": f"21255501{number % 60:02}",
+        "email": f"caller{number % 60}.{talk}@example.com",
+    }
+
+
+@pytest.mark.parametrize("agents_known", [False, True])
+def test_two_imports_at_once(
+    app: Flask, at_noon: ManualClock, monkeypatch: pytest.MonkeyPatch, agents_known: bool
+) -> None:
+    site = samples.place()
+    for number in range(7 if agents_known else 0):
+        factories.agent(site, key=f"Agent {number}")
+    db.session.commit()
+    monkeypatch.setattr(intake_calls, "BATCH", 50)
+    together = Barrier(2)
+
+    def one(order: list[int]) -> ImportReport:
+        with app.app_context():
+            together.wait(timeout=30)
+            return samples.taken([row(number, 60) for number in order], create_agents=True)
+
+    with ThreadPoolExecutor(2) as threads:
+        runs = [threads.submit(one, list(range(ROWS))), threads.submit(one, list(reversed(range(ROWS))))]
+        reports = [run.result(timeout=60) for run in runs]
+    for report in reports:
+        assert samples.counts(report)[1::2] == (0, 0) and report.read == ROWS
+    assert sum(report.new for report in reports) == ROWS
+    assert [db.session.scalar(select(func.count()).select_from(table)) for table in (Call, Customer, Agent)] == [
+        ROWS,
+        60,
+        8,
+    ]
+
+
+def test_an_agent_another_import_made_meanwhile_is_not_made_again(app: Flask) -> None:
+    site = samples.place()
+    first, second = Staff(site.organisation_id, create=True), Staff(site.organisation_id, create=True)
+    made = first.agent_id("Zed", "agent", site.id, date(2026, 2, 5))
+    assert second.agent_id("Zed", "agent", site.id, date(2026, 2, 3)) == made
+    assert first.agent_id("zed", "agent", site.id, date(2026, 2, 4)) == made
+    assignment = db.session.query(Assignment).filter_by(agent_id=made).populate_existing().one()
+    assert (assignment.starts_on, first.made, second.made) == (date(2026, 2, 3), 1, 0)

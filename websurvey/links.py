@@ -1,0 +1,71 @@
+"""The links customers get: 128 random bits, of which only a hash is kept."""
+
+from __future__ import annotations
+
+import secrets
+
+from sqlalchemy import ColumnElement, select, update
+from sqlalchemy.orm import joinedload
+
+from survey.db import db
+from survey.models import Attempt, AttemptState, Campaign, Survey
+from survey.settings import current
+from survey.vault import token_hash
+
+TOKEN_BYTES = 16
+
+
+def new_token() -> str:
+    return secrets.token_urlsafe(TOKEN_BYTES)
+
+
+def address(token: str) -> str:
+    """The public address of the survey behind a token."""
+    return f"{current().public_base_url}/s/{token}"
+
+
+def bind(attempt_id: int, token: str, message_id: str) -> bool:
+    """Gives a dialling attempt its link; False when it has one already or is not dialling, and may not be sent."""
+    bound = db.session.execute(
+        update(Attempt)
+        .where(Attempt.id == attempt_id, Attempt.state == AttemptState.DIALLING, Attempt.token_hash.is_(None))
+        .values(token_hash=token_hash(token), provider_id=message_id)
+        .returning(Attempt.id)
+        .execution_options(synchronize_session=False)
+    )
+    return bound.first() is not None
+
+
+def revoke(attempt_id: int) -> None:
+    """Makes the attempt's link unknown: for messages that certainly reached nobody."""
+    db.session.execute(
+        update(Attempt)
+        .where(Attempt.id == attempt_id)
+        .values(token_hash=None, provider_id=None)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def find(token: str) -> Attempt | None:
+    """The attempt a link was sent for, with what its pages tell, in one query. Unknown and revoked look alike: None."""
+    return _attempt(Attempt.token_hash == token_hash(token), with_customer=False)
+
+
+def load(attempt_id: int) -> Attempt | None:
+    """The attempt with everything its message tells, in one query."""
+    return _attempt(Attempt.id == attempt_id, with_customer=True)
+
+
+def _attempt(condition: ColumnElement[bool], *, with_customer: bool) -> Attempt | None:
+    survey = joinedload(Attempt.survey, innerjoin=True)
+    told = [
+        survey.joinedload(Survey.campaign, innerjoin=True).joinedload(Campaign.organisation, innerjoin=True),
+        survey.joinedload(Survey.call, innerjoin=True),
+        survey.joinedload(Survey.site, innerjoin=True),
+        survey.joinedload(Survey.agent, innerjoin=True),
+    ]
+    if with_customer:
+        told.append(survey.joinedload(Survey.customer, innerjoin=True))
+    return db.session.scalars(
+        select(Attempt).where(condition).options(*told).execution_options(populate_existing=True)
+    ).one_or_none()
