@@ -78,6 +78,8 @@ def _flask_settings(settings: Settings) -> dict[str, Any]:
             "pool_size": settings.worker_concurrency,
             "max_overflow": 10,
             "pool_pre_ping": True,
+            # The connection used last again: it has the statements prepared.
+            "pool_use_lifo": True,
         },
         "SESSION_COOKIE_HTTPONLY": True,
         "SESSION_COOKIE_SAMESITE": "Lax",

@@ -23,7 +23,8 @@ log = logs.logger("ivr")
 
 # Longest call in seconds: a survey takes a minute, the slowest way through all its help a few.
 TIME_LIMIT = 600
-EVENTS = ["answered", "completed"]
+# The end alone: that somebody picked up is told by the first document they are asked for.
+EVENTS = ["completed"]
 POSTED = "posted"
 FIRST_BACKOFF, LONGEST_BACKOFF = timedelta(seconds=30), timedelta(minutes=15)
 UNREACHABLE = Ruling(None, "goes back: no connection to the phone network was made")

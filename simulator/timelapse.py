@@ -3,7 +3,7 @@
 Everything goes through the service's own doors: exports are imported, the scheduler's own turn draws, plans and claims,
 the same `deliver` as a queue job's places calls with the stand-in network (over HTTP) and sends mails (over SMTP), and
 the webhooks and pages are requests to the WSGI application. It is one process: the clock moves only when no request is
-in flight, attempts are delivered in the order of their ids, and the scheduler looks at the clock every half
+in flight, attempts are delivered in the order of their ids, and the scheduler looks at the clock every
 hour. The same seed and dates give the same business columns. It stands above the rooms, like application.py.
 """
 
@@ -34,9 +34,9 @@ from survey import clock
 from survey.db import db
 from survey.models import Campaign, Organisation, Period, Programme
 
-GRID = timedelta(minutes=30)
+GRID = timedelta(hours=1)
 # What is looked at less often: campaigns to begin and close, attempts in doubt.
-ROUND = timedelta(hours=3)
+ROUND = timedelta(hours=6)
 IMPORTED_AT = time(18, 0)
 ACTOR = "time-lapse"
 
@@ -132,24 +132,25 @@ class TimeLapse:
         self._app, self._world, self._network, self._clock = app, world, network, manual
         self._folder, self._progress = folder, progress
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._agenda = Agenda()
+        self.agenda = Agenda()
         self._channels = app.extensions["aftercall_channels"]
         self._centres = world.centres()
         self._next_round = manual()
+        self._due_at: datetime | None = None
 
     def play(self, span: Span) -> None:
         """From the launch, a day before the first call, to the decisions."""
         self.play_days(span, (span.last_day - span.first_day).days + 1)
         decided = datetime.combine(span.decision_day, time(18), UTC)
-        self._agenda.add(decided, self._decide)
-        self._run_until(decided)
+        self.agenda.add(decided, self._decide)
+        self.run_until(decided)
 
     def play_days(self, span: Span, days: int) -> None:
         """The launch and the first `days` days of the span."""
         self._prepare(span)
         for n in range(days):
             self._enter_day(span.first_day + timedelta(days=n))
-        self._run_until(datetime.combine(span.first_day + timedelta(days=days), time(0), UTC))
+        self.run_until(datetime.combine(span.first_day + timedelta(days=days), time(0), UTC))
 
     def _prepare(self, span: Span) -> None:
         for profile in self._world.organisations:
@@ -178,8 +179,8 @@ class TimeLapse:
     def _enter_day(self, day: date) -> None:
         for centre in self._centres:
             at = datetime.combine(day, IMPORTED_AT, ZoneInfo(centre.site.time_zone)).astimezone(UTC)
-            self._agenda.add(at, lambda centre=centre, day=day: self._import_day(centre, day))  # type: ignore[misc]
-        self._agenda.add(datetime.combine(day, time(0), UTC), lambda: self._progress(day))
+            self.agenda.add(at, lambda centre=centre, day=day: self._import_day(centre, day))  # type: ignore[misc]
+        self.agenda.add(datetime.combine(day, time(0), UTC), lambda: self._progress(day))
 
     def _import_day(self, centre: Centre, day: date) -> None:
         records = centre.day(day)
@@ -201,23 +202,33 @@ class TimeLapse:
 
     # Moving time
 
-    def _run_until(self, end: datetime) -> None:
-        while True:
-            upcoming = [
-                at for at in (self._agenda.next_at(), self._network.next_event_at(), clockwork.next_due_at()) if at
-            ]
-            db.session.rollback()
-            stop = min(end, on_grid(max(min(upcoming, default=end), self._clock())))
+    def run_until(self, end: datetime) -> None:
+        """Lets everything happen up to `end`, in order of time."""
+        while self._clock() < end:
+            upcoming = (self.agenda.next_at(), self._network.next_event_at(), self._due_at)
+            soonest = min((at for at in upcoming if at is not None), default=end)
+            stop = min(end, on_grid(max(soonest, self._clock() + timedelta(microseconds=1))))
             self._let_happen_until(stop)
             self._clock.move_to(stop)
+            self._take_turns()
+
+    def _take_turns(self) -> None:
+        """What the scheduler and a worker do at this moment, if anything is due."""
+        if self._clock() >= self._next_round:
+            self._next_round = self._clock() + ROUND
+            clockwork.begin_and_close()
+            clockwork.settle(self._channels)
+        self._due_at = clockwork.next_due_at()
+        db.session.rollback()
+        if self._due_at is not None and self._due_at <= self._clock():
             self._turn()
-            if stop >= end:
-                return
+            self._due_at = clockwork.next_due_at()
+            db.session.rollback()
 
     def _let_happen_until(self, stop: datetime) -> None:
         """Everything outside that happens by `stop`, one thing at a time, the clock going along."""
         while True:
-            appointment, ring = self._agenda.next_at(), self._network.next_event_at()
+            appointment, ring = self.agenda.next_at(), self._network.next_event_at()
             times = [at for at in (appointment, ring) if at is not None and at <= stop]
             if not times:
                 return
@@ -226,14 +237,10 @@ class TimeLapse:
             if at == ring:
                 self._network.run_due(at)
             else:
-                self._agenda.take().action()
+                self.agenda.take().action()
 
     def _turn(self) -> None:
-        """What the scheduler and a worker do at this moment."""
-        if self._clock() >= self._next_round:
-            self._next_round = self._clock() + ROUND
-            clockwork.begin_and_close()
-            clockwork.settle(self._channels)
+        """Deadlines, plans and claims; then each claimed attempt is delivered, and the letters are read."""
         clockwork.close_expired()
         claimed: list[int] = []
         dispatch.tick(claimed.append)
@@ -249,7 +256,7 @@ class TimeLapse:
             )
             opens_at = reader.opens_at() if reader else None
             if reader is not None and opens_at is not None:
-                self._agenda.add(opens_at, reader.act)
+                self.agenda.add(opens_at, reader.act)
 
 
 def campaign_values(profile: OrganisationProfile, span: Span) -> dict[str, object]:
@@ -273,7 +280,7 @@ def campaign_values(profile: OrganisationProfile, span: Span) -> dict[str, objec
 
 
 def on_grid(moment: datetime) -> datetime:
-    """The first half hour at or after the moment: when the scheduler looks at the clock."""
+    """The first full hour at or after the moment: when the scheduler looks at the clock."""
     start = datetime(moment.year, 1, 1, tzinfo=UTC)
     steps = -((start - moment) // GRID)
     return start + steps * GRID

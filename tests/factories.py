@@ -34,7 +34,7 @@ from survey.models import (
 
 Row = TypeVar("Row")
 _numbers = itertools.count(1)
-LONG_AGO = date(2025, 1, 1)
+LONG_AGO = date(2015, 1, 1)
 
 
 def organisation(**given: Any) -> Organisation:
