@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import psycopg
 from flask import Flask
 from flask_migrate import upgrade
+from pydantic import SecretStr
 from sqlalchemy import make_url
 
 from application import create_app
@@ -27,7 +28,11 @@ def service() -> Iterator[Flask]:
         connection.execute(f'CREATE DATABASE "{DATABASE}"')
     app = create_app(
         settings.model_copy(
-            update={"database_url": make_url(url).set(database=DATABASE).render_as_string(hide_password=False)}
+            update={
+                "database_url": make_url(url).set(database=DATABASE).render_as_string(hide_password=False),
+                "twilio_auth_token": SecretStr("a token for benchmarks only"),
+                "log_level": "ERROR",
+            }
         )
     )
     with app.app_context():

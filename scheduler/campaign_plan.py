@@ -1,0 +1,131 @@
+"""A campaign as it is written down, in a TOML file or by keyword, checked in every point before a row is made of it."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from datetime import date, time
+from fractions import Fraction
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from scheduler.sampling import checked_plan, fraction
+from survey.errors import InputError
+from survey.questionnaire import LANGUAGES, QUESTIONNAIRES
+
+E164 = re.compile(r"\+[1-9]\d{6,14}")
+
+
+def _rate(value: object) -> Fraction:
+    return fraction(value, "rate")
+
+
+class CampaignPlan(BaseModel):
+    """Every field of a campaign file. Dates are local to each site, hours to the customer, weekdays from Monday = 0."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+    organisation: str
+    key: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)
+    name: str = Field(min_length=1, max_length=200)
+    sites: list[str] = Field(min_length=1)
+    starts_on: date
+    ends_on: date
+    rate: Annotated[Fraction, BeforeValidator(_rate)] = Fraction(1, 10)
+    channel_plan: list[dict[str, Any]] = [{"share": [1, 1], "channels": ["ivr", "web"]}]
+    questionnaire: str = "core-1"
+    languages: list[str] = ["en"]
+    min_talk_seconds: int = Field(10, ge=0)
+    quarantine_days: int = Field(30, ge=0, le=365)
+    call_from: time = time(9)
+    call_until: time = time(20)
+    call_weekdays: list[Annotated[int, Field(ge=0, le=6)]] = [0, 1, 2, 3, 4, 5]
+    dials_per_survey: int = Field(3, ge=1, le=10)
+    dials_per_number: int = Field(3, ge=1, le=10)
+    ring_seconds: int = Field(25, ge=15, le=60)
+    caller_id: str | None = None
+    target_agent: int = Field(25, ge=0)
+    target_supervisor: int = Field(200, ge=0)
+    target_site: int = Field(800, ge=0)
+
+    @field_validator("channel_plan", mode="before")
+    @classmethod
+    def _shares_add_up(cls, plan: Any) -> Any:
+        return checked_plan(plan)
+
+    @field_validator("rate")
+    @classmethod
+    def _rate_is_a_chance(cls, rate: Fraction) -> Fraction:
+        if not 0 < rate <= 1:
+            raise ValueError("must be above 0 and at most 1")
+        return rate
+
+    @field_validator("languages")
+    @classmethod
+    def _languages_are_spoken(cls, languages: list[str]) -> list[str]:
+        unknown = [language for language in languages if language not in LANGUAGES]
+        if unknown or not languages:
+            raise ValueError(f"choose from {', '.join(LANGUAGES)}")
+        return list(dict.fromkeys(languages))
+
+    @field_validator("questionnaire")
+    @classmethod
+    def _questionnaire_exists(cls, version: str) -> str:
+        if version not in QUESTIONNAIRES:
+            raise ValueError(f"choose from {', '.join(QUESTIONNAIRES)}")
+        return version
+
+    @field_validator("caller_id")
+    @classmethod
+    def _caller_id_is_a_number(cls, caller_id: str | None) -> str | None:
+        if caller_id is not None and not E164.fullmatch(caller_id):
+            raise ValueError("must be +, country code and number, without spaces")
+        return caller_id
+
+    @field_validator("call_weekdays", "sites")
+    @classmethod
+    def _named_once(cls, values: list[Any]) -> list[Any]:
+        return sorted(set(values))
+
+    @model_validator(mode="after")
+    def _in_order(self) -> CampaignPlan:
+        if self.ends_on < self.starts_on:
+            raise ValueError("ends_on: is before starts_on")
+        if self.call_until <= self.call_from:
+            raise ValueError("call_until: is not after call_from")
+        if not self.call_weekdays:
+            raise ValueError("call_weekdays: names no day")
+        return self
+
+    def columns(self) -> dict[str, Any]:
+        """The campaign row's columns, all but the organisation's id."""
+        values = self.model_dump(exclude={"organisation", "sites", "rate"})
+        return values | {"rate_numerator": self.rate.numerator, "rate_denominator": self.rate.denominator}
+
+
+def checked(values: Mapping[str, Any], where: str = "campaign") -> CampaignPlan:
+    """The plan of these values; raises InputError with every fault listed."""
+    try:
+        return CampaignPlan(**values)
+    except ValidationError as error:
+        faults = "; ".join(_fault(one["loc"], one["msg"]) for one in error.errors())
+        raise InputError(faults, where=where, how="Correct it and try again.") from None
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The values of a campaign file; raises InputError when it is not readable or not TOML."""
+    try:
+        with path.open("rb") as file:
+            return tomllib.load(file)
+    except OSError as error:
+        raise InputError(f"cannot be read ({error.strerror})", where=str(path)) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"is not TOML: {error}", where=str(path)) from None
+
+
+def _fault(loc: tuple[int | str, ...], message: str) -> str:
+    message = message.removeprefix("Value error, ")
+    return f"{'.'.join(str(part) for part in loc)}: {message}" if loc else message

@@ -1,0 +1,271 @@
+"""A campaign's life: written down, launched with its key committed to, paused, resumed, closed with its key revealed.
+
+Every step is audited. Nothing of a launched campaign can be changed: the calls it decides must not depend on what
+somebody prefers later.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import select, update
+
+from scheduler import campaign_plan, drawing
+from scheduler.campaign_plan import CampaignPlan
+from survey import attempts, audit, clock
+from survey.calendars import day_start, deadline
+from survey.db import db
+from survey.errors import InputError, NotFound, Refused
+from survey.models import (
+    Attempt,
+    AttemptState,
+    Campaign,
+    CampaignState,
+    DrawKey,
+    Organisation,
+    Site,
+    Survey,
+)
+
+KEY_BYTES = 32
+LAUNCHED = (CampaignState.SCHEDULED, CampaignState.ACTIVE, CampaignState.PAUSED)
+
+
+def create(values: Mapping[str, Any], *, actor: str, where: str = "campaign") -> Campaign:
+    """Makes a draft of `values` (the fields of CampaignPlan; organisation and sites by their keys). Flushes.
+
+    Raises InputError with every fault listed, NotFound for an unknown organisation or site, Refused for a key in use.
+    """
+    plan = campaign_plan.checked(values, where)
+    organisation = _organisation(plan)
+    if db.session.scalar(
+        select(Campaign.id).where(Campaign.organisation_id == organisation.id, Campaign.key == plan.key)
+    ):
+        raise Refused(f"campaign {plan.key!r} exists already", where=where, how="Choose another key.")
+    campaign = Campaign(organisation_id=organisation.id, **plan.columns())
+    campaign.sites = _sites(plan, organisation)
+    db.session.add(campaign)
+    db.session.flush()
+    audit.record(actor, "campaign created", campaign, key=campaign.key)
+    return campaign
+
+
+def create_from_file(path: Path, *, actor: str) -> Campaign:
+    """Makes a draft of a TOML file. Raises as `create` does, naming the file."""
+    return create(campaign_plan.read(path), actor=actor, where=str(path))
+
+
+def change(campaign: Campaign, values: Mapping[str, Any], *, actor: str) -> None:
+    """Changes fields of a draft. Raises Refused for a launched campaign, InputError with every fault listed."""
+    _locked(campaign)
+    if campaign.state is not CampaignState.DRAFT:
+        raise Refused(
+            f"campaign {campaign.key!r} is {campaign.state}: what it asks and how is fixed since its launch",
+            how="Close it and launch another one.",
+        )
+    fixed = {name: values[name] for name in ("organisation", "key") if name in values}
+    if fixed:
+        raise InputError(f"{', '.join(fixed)} cannot be changed", where="campaign")
+    plan = campaign_plan.checked(_as_written(campaign) | dict(values))
+    for column, value in plan.columns().items():
+        setattr(campaign, column, value)
+    campaign.sites = _sites(plan, campaign.organisation)
+    db.session.flush()
+    audit.record(actor, "campaign changed", campaign, fields=sorted(values))
+
+
+def launch(campaign: Campaign, *, actor: str, key: bytes | None = None) -> DrawKey:
+    """Commits to the draw key and opens the campaign: calls that end from now on, on its days, are drawn. Flushes.
+
+    `key` (32 bytes) is for repeatable demonstrations; without it a new secret one is made. Raises Refused unless the
+    campaign is a draft with days left, InputError for a key of another length.
+    """
+    _locked(campaign)
+    now = clock.now()
+    _require(campaign, "launch", CampaignState.DRAFT)
+    if now >= max(_day_start(campaign.ends_on + timedelta(days=1), site) for site in campaign.sites):
+        raise Refused(f"campaign {campaign.key!r} has no days left", how="Change its days first.")
+    key = secrets.token_bytes(KEY_BYTES) if key is None else key
+    if len(key) != KEY_BYTES:
+        raise InputError(f"a draw key of {len(key)} bytes", where="key", how=f"Give {KEY_BYTES} bytes.")
+    campaign.launched_at = now
+    campaign.state = CampaignState.ACTIVE if now >= begins_at(campaign) else CampaignState.SCHEDULED
+    committed = DrawKey(
+        campaign_id=campaign.id, sha256=hashlib.sha256(key).hexdigest(), key_hex=key.hex(), published_at=now
+    )
+    db.session.add(committed)
+    db.session.flush()
+    audit.record(actor, "campaign launched", campaign, key_sha256=committed.sha256)
+    return committed
+
+
+def pause(campaign: Campaign, *, actor: str) -> None:
+    """Stops contact within a tick; calls are still drawn. Raises Refused unless the campaign is active."""
+    _locked(campaign)
+    _require(campaign, "pause", CampaignState.ACTIVE)
+    campaign.state = CampaignState.PAUSED
+    db.session.flush()
+    audit.record(actor, "campaign paused", campaign)
+
+
+def resume(campaign: Campaign, *, actor: str) -> None:
+    """Goes on. What fell due meanwhile is planned anew, spread out. Raises Refused unless the campaign is paused."""
+    _locked(campaign)
+    _require(campaign, "resume", CampaignState.PAUSED)
+    campaign.state = CampaignState.ACTIVE
+    now = clock.now()
+    overdue = db.session.scalars(
+        select(Survey.id)
+        .join(Attempt, Attempt.survey_id == Survey.id)
+        .where(Survey.campaign_id == campaign.id, Attempt.state == AttemptState.PLANNED, Attempt.due_at <= now)
+    ).all()
+    attempts.cancel_waiting(overdue, "fell due while the campaign was paused")
+    db.session.execute(
+        update(Survey)
+        .where(Survey.id.in_(overdue), Survey.closed_at.is_(None))
+        .values(plan_at=now)
+        .execution_options(synchronize_session=False)
+    )
+    audit.record(actor, "campaign resumed", campaign)
+
+
+def close(campaign: Campaign, *, actor: str) -> None:
+    """Draws what has come in, then stops draw and contact for good. Open surveys run to their deadlines, links working.
+
+    The key is revealed when the last of them has closed. Raises Refused unless the campaign is launched and not closed:
+    the draw sees to it, and takes the locks in its own order.
+    """
+    drawing.draw_campaign(campaign)
+    campaign.closed_at = clock.now()
+    campaign.state = CampaignState.CLOSED
+    db.session.flush()
+    audit.record(actor, "campaign closed", campaign)
+
+
+def begin_due() -> int:
+    """Makes scheduled campaigns active whose first day has begun at a site; returns how many."""
+    now = clock.now()
+    due = [campaign for campaign in _scheduled() if now >= begins_at(campaign)]
+    for campaign in due:
+        _locked(campaign)
+        if campaign.state is CampaignState.SCHEDULED:
+            campaign.state = CampaignState.ACTIVE
+            audit.record(audit.SERVICE, "campaign began", campaign)
+    return len(due)
+
+
+def close_ended() -> int:
+    """Closes campaigns after their last day, once the deadline of that day's calls is over; returns how many.
+
+    Not earlier: the last day's calls may come in only the next morning, and are to be drawn and asked about.
+    """
+    now = clock.now()
+    over = db.session.scalars(
+        select(Campaign)
+        .where(Campaign.state.in_(LAUNCHED), Campaign.ends_on < now.date())
+        .order_by(Campaign.launched_at, Campaign.id)
+    ).all()
+    due = [campaign for campaign in over if now >= settled_at(campaign)]
+    for campaign in due:
+        close(campaign, actor=audit.SERVICE)
+    return len(due)
+
+
+def reveal_keys() -> int:
+    """Reveals the keys of closed campaigns none of whose surveys is open any more; returns how many."""
+    closed = select(Campaign.id).where(Campaign.state == CampaignState.CLOSED)
+    still_open = select(Survey.id).where(Survey.campaign_id == DrawKey.campaign_id, Survey.closed_at.is_(None))
+    keys = db.session.scalars(
+        select(DrawKey)
+        .where(DrawKey.revealed_at.is_(None), DrawKey.campaign_id.in_(closed), ~still_open.exists())
+        .with_for_update(skip_locked=True)
+    ).all()
+    for key in keys:
+        key.revealed_at = clock.now()
+        audit.record(audit.SERVICE, "draw key revealed", key)
+    db.session.flush()
+    return len(keys)
+
+
+def begins_at(campaign: Campaign) -> datetime:
+    """When the campaign's first day begins, at the earliest of its sites."""
+    return min(_day_start(campaign.starts_on, site) for site in campaign.sites)
+
+
+def settled_at(campaign: Campaign) -> datetime:
+    """When the deadline of the last day's calls is over at every site."""
+    return max(deadline(_day_start(campaign.ends_on, site), site.calendar).closes_at for site in campaign.sites)
+
+
+def next_change_at() -> datetime | None:
+    """When the next scheduled campaign begins; None when none is scheduled."""
+    return min((begins_at(campaign) for campaign in _scheduled()), default=None)
+
+
+def find(name: str) -> Campaign:
+    """The campaign called KEY or ORGANISATION/KEY. Raises NotFound, and InputError when KEY alone fits several."""
+    owner, _, key = name.rpartition("/")
+    query = select(Campaign).join(Organisation, Organisation.id == Campaign.organisation_id).where(Campaign.key == key)
+    if owner:
+        query = query.where(Organisation.key == owner)
+    found = db.session.scalars(query.order_by(Campaign.id)).all()
+    if not found:
+        raise NotFound(f"no campaign {name!r}", how="flask campaigns list shows them.")
+    if len(found) > 1:
+        raise InputError(f"several organisations have a campaign {key!r}", how="Name it as ORGANISATION/KEY.")
+    return found[0]
+
+
+def _scheduled() -> list[Campaign]:
+    return list(db.session.scalars(select(Campaign).where(Campaign.state == CampaignState.SCHEDULED)))
+
+
+def _day_start(day: date, site: Site) -> datetime:
+    return day_start(day, site.time_zone).astimezone(UTC)
+
+
+def _locked(campaign: Campaign) -> None:
+    """One change at a time; the state is looked at afresh."""
+    db.session.flush()
+    db.session.refresh(campaign, with_for_update={"key_share": True, "of": Campaign})
+
+
+def _require(campaign: Campaign, act: str, *states: CampaignState) -> None:
+    if campaign.state not in states:
+        allowed = " or ".join(states)
+        raise Refused(f"campaign {campaign.key!r} is {campaign.state}; only {allowed} ones can be {act}{_ED[act]}")
+
+
+_ED = {"launch": "ed", "pause": "d", "resume": "d", "close": "d"}
+
+
+def _organisation(plan: CampaignPlan) -> Organisation:
+    found = db.session.scalar(select(Organisation).where(Organisation.key == plan.organisation))
+    if found is None:
+        raise NotFound(f"no organisation {plan.organisation!r}", where="organisation", how="Import its roster first.")
+    return found
+
+
+def _sites(plan: CampaignPlan, organisation: Organisation) -> list[Site]:
+    found = db.session.scalars(
+        select(Site).where(Site.organisation_id == organisation.id, Site.key.in_(plan.sites)).order_by(Site.id)
+    ).all()
+    missing = set(plan.sites) - {site.key for site in found}
+    if missing:
+        raise NotFound(f"no site {', '.join(sorted(missing))}", where="sites", how="Import the roster first.")
+    return list(found)
+
+
+def _as_written(campaign: Campaign) -> dict[str, Any]:
+    """The campaign's values as its file would give them."""
+    names = set(CampaignPlan.model_fields) - {"organisation", "sites", "rate"}
+    return {name: getattr(campaign, name) for name in names} | {
+        "organisation": campaign.organisation.key,
+        "sites": [site.key for site in campaign.sites],
+        "rate": campaign.rate,
+    }

@@ -1,0 +1,189 @@
+"""flask campaigns, draw, dispatch, scheduler and worker."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+from flask import current_app
+
+from scheduler import campaigns, clockwork, dispatch, drawing, funnel
+from scheduler.drawing import DrawReport
+from scheduler.jobs import Queue
+from scheduler.replay import replay
+from survey import settings
+from survey.audit import COMMAND_LINE
+from survey.commands import PoliteGroup, emit, json_option
+from survey.db import db
+from survey.errors import Refused
+from survey.models import Campaign
+
+campaigns_group = PoliteGroup("campaigns", help="Campaigns: which calls are asked about, how and when.")
+draw_group = PoliteGroup("draw", help="The draw: decide what has come in, or repeat every decision.")
+scheduler_group = PoliteGroup("scheduler", help="The clockwork that draws, plans and claims.")
+worker_group = PoliteGroup("worker", help="Workers that place the calls and send the emails.")
+dispatch_group = PoliteGroup("dispatch", help="Handing due attempts to the workers.")
+
+campaign_argument = click.argument("campaign", metavar="[ORGANISATION/]CAMPAIGN")
+
+
+@campaigns_group.command("create")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@json_option
+def create(file: Path, as_json: bool) -> None:
+    """Make a draft of the campaign in FILE (TOML)."""
+    made = campaigns.create_from_file(file, actor=COMMAND_LINE)
+    db.session.commit()
+    emit(
+        _brief(made),
+        [f"Draft {made.organisation.key}/{made.key} made. Next: flask campaigns launch {made.key}"],
+        as_json,
+    )
+
+
+@campaigns_group.command("launch")
+@campaign_argument
+@json_option
+def launch(campaign: str, as_json: bool) -> None:
+    """Open a draft: calls that end from now on are drawn. Publishes the SHA-256 of its secret draw key."""
+    found = campaigns.find(campaign)
+    key = campaigns.launch(found, actor=COMMAND_LINE)
+    db.session.commit()
+    lines = [f"{found.key} is {found.state}.", f"Its draw key's SHA-256 is {key.sha256}: publish it now."]
+    emit(_brief(found) | {"key_sha256": key.sha256}, lines, as_json)
+
+
+def _act(name: str, act: Any, explanation: str) -> None:
+    @campaigns_group.command(name, help=explanation)
+    @campaign_argument
+    @json_option
+    def command(campaign: str, as_json: bool) -> None:
+        found = campaigns.find(campaign)
+        act(found, actor=COMMAND_LINE)
+        db.session.commit()
+        emit(_brief(found), [f"{found.key} is {found.state}."], as_json)
+
+
+_act("pause", campaigns.pause, "Stop contact; calls are still drawn.")
+_act("resume", campaigns.resume, "Go on after a pause.")
+_act(
+    "close",
+    campaigns.close,
+    "Stop draw and contact for good; the draw key is revealed when the last survey has closed.",
+)
+
+
+@campaigns_group.command("show")
+@campaign_argument
+@json_option
+def show(campaign: str, as_json: bool) -> None:
+    """What has become of the campaign's calls so far."""
+    told = funnel.show(campaigns.find(campaign))
+    emit(told, list(_lines(told)), as_json)
+
+
+@campaigns_group.command("list")
+@json_option
+def list_(as_json: bool) -> None:
+    """All campaigns."""
+    rows = db.session.query(Campaign).order_by(Campaign.organisation_id, Campaign.starts_on, Campaign.id).all()
+    lines = [f"{c.organisation.key}/{c.key}  {c.state}  {c.starts_on} to {c.ends_on}  {c.name}" for c in rows]
+    emit(
+        [_brief(row) for row in rows],
+        lines or ["No campaigns yet. Make one with flask campaigns create FILE."],
+        as_json,
+    )
+
+
+@draw_group.command("run")
+@click.argument("campaign", required=False, metavar="[[ORGANISATION/]CAMPAIGN]")
+@json_option
+def run(campaign: str | None, as_json: bool) -> None:
+    """Decide the calls that have come in, of one campaign or of all that are launched."""
+    reports = [drawing.draw_campaign(campaigns.find(campaign))] if campaign else drawing.draw_all()
+    db.session.commit()
+    lines = [f"{r.campaign}: {r.decided} calls decided, {r.drawn} drawn" for r in reports]
+    emit([_report(r) for r in reports], lines or ["No campaign is open to draw."], as_json)
+
+
+@draw_group.command("replay")
+@campaign_argument
+@json_option
+def replay_(campaign: str, as_json: bool) -> None:
+    """Recompute every decision of the campaign; fails with the first difference."""
+    found = campaigns.find(campaign)
+    difference = replay(found)
+    if difference is not None:
+        raise Refused(str(difference), where=f"{found.organisation.key}/{found.key}")
+    emit({"campaign": found.key, "difference": None}, [f"{found.key}: every decision is as it must be."], as_json)
+
+
+@scheduler_group.command("run")
+def run_scheduler() -> None:
+    """Run the clockwork until stopped. Start as many as you like: one leads, the others stand by."""
+    app = current_app._get_current_object()  # type: ignore[attr-defined]
+    clockwork.run(app, app.extensions["aftercall_channels"], _queue().enqueue, settings.current().tick_seconds)
+
+
+@worker_group.command("run")
+@click.option("--concurrency", type=click.IntRange(1, 100), help="Attempts at once (WORKER_CONCURRENCY).")
+def run_worker(concurrency: int | None) -> None:
+    """Deliver attempts until stopped. Start as many as you like, on any machine."""
+    _queue().run_worker(concurrency or settings.current().worker_concurrency)
+
+
+@dispatch_group.command("tick")
+@json_option
+def tick(as_json: bool) -> None:
+    """Plan, claim and enqueue once what is due now."""
+    report = dispatch.tick(_queue().enqueue)
+    told = {"planned": report.planned, "swept": report.swept, "claimed": len(report.claimed)}
+    emit(told, [f"{report.planned} surveys planned, {len(report.claimed)} attempts handed to the workers."], as_json)
+
+
+def _queue() -> Queue:
+    queue: Queue = current_app.extensions["aftercall_queue"]
+    return queue
+
+
+def _brief(campaign: Campaign) -> dict[str, Any]:
+    return {
+        "organisation": campaign.organisation.key,
+        "campaign": campaign.key,
+        "name": campaign.name,
+        "state": campaign.state.value,
+        "starts_on": campaign.starts_on,
+        "ends_on": campaign.ends_on,
+    }
+
+
+def _report(report: DrawReport) -> dict[str, Any]:
+    return {
+        "campaign": report.campaign,
+        "decided_at": report.decided_at,
+        "decided": report.decided,
+        "drawn": report.drawn,
+        "superseded": report.superseded,
+        "reasons": {reason.value: count for reason, count in sorted(report.reasons.items())},
+    }
+
+
+def _lines(told: dict[str, Any]) -> list[str]:
+    lines = [
+        f"{told['organisation']}/{told['campaign']}: {told['name']} ({told['state']})",
+        f"{told['starts_on']} to {told['ends_on']}, rate {told['rate']}, sites {', '.join(told['sites'])}",
+    ]
+    if told["draw_key"]:
+        lines.append(f"draw key SHA-256 {told['draw_key']['sha256']}")
+    lines.append(f"{told['calls']} calls, {told['eligible']} eligible, {told['drawn']} drawn")
+    for title, counts in (("reasons", told["reasons"]), ("surveys", told["surveys"]), ("responses", told["responses"])):
+        lines += (
+            [f"  {title}: " + ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))] if counts else []
+        )
+    for channel, counts in sorted(told["attempts"].items()):
+        lines.append(f"  {channel}: " + ", ".join(f"{name} {count}" for name, count in counts.items()))
+    return lines
+
+
+commands: tuple[click.Command, ...] = (campaigns_group, draw_group, scheduler_group, worker_group, dispatch_group)

@@ -1,0 +1,188 @@
+"""Clockwork: everything that happens by itself as time goes on, in one pass or part by part.
+
+The rows' own times are the schedule; the metronome only asks often enough what is due. The time-lapse drives the same
+passes by a clock of its own. Every part commits, being the outermost of what it does.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from types import FrameType
+
+from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.schedulers.blocking import BlockingScheduler
+from flask import Flask
+from sqlalchemy import func, select
+
+from scheduler import campaigns, dispatch, drawing
+from scheduler.dispatch import Channels, Enqueue, TickReport
+from scheduler.drawing import OPEN_TO_DRAW, DrawReport
+from scheduler.leadership import RENEW_SECONDS, Leadership
+from survey import clock, lifecycle
+from survey.db import db
+from survey.logs import logger
+from survey.models import (
+    Attempt,
+    AttemptState,
+    Call,
+    Campaign,
+    CampaignState,
+    Draw,
+    Survey,
+    campaign_sites,
+)
+
+# Calls that come in later than this are past their deadline: deciding them can wait for the next full draw.
+FRESH = timedelta(days=7)
+DRAW_EVERY_SECONDS = 600
+RECONCILE_EVERY_SECONDS = 30
+CLOSED_AT_ONCE = 500
+
+log = logger("scheduler")
+
+
+@dataclass(frozen=True)
+class TurnReport:
+    """What one turn did. `changed`: campaigns begun or closed; `expired`: surveys closed at their deadline."""
+
+    changed: int
+    draws: tuple[DrawReport, ...]
+    expired: int
+    tick: TickReport
+    reconciled: int
+
+
+def turn(enqueue: Enqueue, channels: Channels, *, reconcile: bool = True) -> TurnReport:
+    """One pass of everything periodic. Quick when nothing is due: about a dozen small queries, no full draw."""
+    changed = begin_and_close()
+    draws = draw() if _calls_came_in() else []
+    expired = close_expired()
+    ticked = dispatch.tick(enqueue)
+    return TurnReport(changed, tuple(draws), expired, ticked, settle(channels) if reconcile else 0)
+
+
+def begin_and_close() -> int:
+    """Campaigns whose first day begins become active; those whose last calls are settled close; keys are revealed."""
+    return sum(_kept(part()) for part in (campaigns.begin_due, campaigns.close_ended, campaigns.reveal_keys))
+
+
+def draw() -> list[DrawReport]:
+    """Decides every call that has no draw yet, fresh or late, of all open campaigns."""
+    reports = drawing.draw_all()
+    db.session.commit()
+    return reports
+
+
+def close_expired() -> int:
+    """Closes all surveys whose deadline has passed; returns how many."""
+    closed, batch = 0, CLOSED_AT_ONCE
+    while batch == CLOSED_AT_ONCE:
+        batch = _kept(lifecycle.close_expired(CLOSED_AT_ONCE))
+        closed += batch
+    return closed
+
+
+def _kept(done: int) -> int:
+    """Commits what was done, if anything was: an idle turn is one transaction of a few reads."""
+    if done:
+        db.session.commit()
+    return done
+
+
+def settle(channels: Channels) -> int:
+    """Lets each channel settle what is in doubt; returns how many attempts that were."""
+    settled = sum(channel.reconcile() for channel in channels.values())
+    db.session.commit()
+    return settled
+
+
+def next_due_at() -> datetime | None:
+    """When something is due next: a planned attempt, a survey to think about, a deadline or a campaign's first day.
+
+    In the past when something is overdue. Paused campaigns' attempts are not counted: nothing would come of them.
+    """
+    active = Campaign.state == CampaignState.ACTIVE
+    attempts = (
+        select(func.min(Attempt.due_at))
+        .join(Survey, Survey.id == Attempt.survey_id)
+        .join(Campaign, Campaign.id == Survey.campaign_id)
+        .where(Attempt.state == AttemptState.PLANNED, active)
+    )
+    plans = (
+        select(func.min(Survey.plan_at))
+        .join(Campaign, Campaign.id == Survey.campaign_id)
+        .where(Survey.closed_at.is_(None), Survey.plan_at.is_not(None), active)
+    )
+    deadlines = select(func.min(Survey.deadline)).where(Survey.closed_at.is_(None))
+    row = db.session.execute(
+        select(attempts.scalar_subquery(), plans.scalar_subquery(), deadlines.scalar_subquery())
+    ).one()
+    return min((at for at in (*row, campaigns.next_change_at()) if at is not None), default=None)
+
+
+def run(app: Flask, channels: Channels, enqueue: Enqueue, tick_seconds: int) -> None:
+    """The metronome: runs until SIGTERM or SIGINT. Any number may run; one leads, the others take over within 15 s."""
+    with Leadership(app.config["SQLALCHEMY_DATABASE_URI"]) as leadership:
+        metronome = BlockingScheduler(job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None})
+        schedule(metronome, app, leadership, channels, enqueue, tick_seconds)
+        leadership.renew()
+        signal.signal(signal.SIGTERM, _stop)
+        with suppress(KeyboardInterrupt, SystemExit):
+            metronome.start()
+        # Waits for the parts that are in the middle of something.
+        metronome.shutdown()
+
+
+def _stop(_signal: int, _frame: FrameType | None) -> None:
+    raise SystemExit(0)
+
+
+def schedule(
+    metronome: BackgroundScheduler | BlockingScheduler,
+    app: Flask,
+    leadership: Leadership,
+    channels: Channels,
+    enqueue: Enqueue,
+    tick_seconds: int,
+) -> None:
+    """Puts the periodic parts on the metronome, each done only while this scheduler leads."""
+
+    def beat(name: str, part: Callable[[], object], seconds: int) -> None:
+        metronome.add_job(lambda: _beat(app, leadership, name, part), "interval", seconds=seconds, id=name)
+
+    metronome.add_job(leadership.renew, "interval", seconds=RENEW_SECONDS, id="lead")
+    beat("turn", lambda: turn(enqueue, channels, reconcile=False), tick_seconds)
+    beat("draw", draw, DRAW_EVERY_SECONDS)
+    beat("reconcile", lambda: settle(channels), RECONCILE_EVERY_SECONDS)
+
+
+def _beat(app: Flask, leadership: Leadership, name: str, part: Callable[[], object]) -> None:
+    """One beat of one part. What goes wrong is logged and tried again at the next beat: the clockwork must not stop."""
+    if not leadership.held:
+        return
+    with app.app_context():
+        try:
+            part()
+        except Exception:
+            db.session.rollback()
+            log.exception("a part of the clockwork failed; it is tried again at its next beat", part=name)
+
+
+def _calls_came_in() -> bool:
+    """Whether a fresh call at a site of an open campaign has no draw yet. Quick: it looks at the last days only."""
+    waiting = (
+        select(Call.id)
+        .join(campaign_sites, campaign_sites.c.site_id == Call.site_id)
+        .join(Campaign, Campaign.id == campaign_sites.c.campaign_id)
+        .where(
+            Campaign.state.in_(OPEN_TO_DRAW),
+            Call.ended_at > clock.now() - FRESH,
+            Call.ended_at > Campaign.launched_at,
+            ~select(Draw.id).where(Draw.call_id == Call.id).exists(),
+        )
+    )
+    return bool(db.session.scalar(select(waiting.exists())))

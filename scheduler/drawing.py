@@ -1,0 +1,276 @@
+"""The draw: every call of a campaign is decided once, and each drawn one becomes a survey."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import any_, func, insert, or_, select
+
+from scheduler.circumstances import Circumstances, Judged, array_of, indexes_of
+from scheduler.decisions import Decisions, Eligible, decide
+from scheduler.frame import CallRow, undrawn
+from survey import clock, lifecycle
+from survey.calendars import table_version
+from survey.db import db
+from survey.errors import Refused
+from survey.models import (
+    Attempt,
+    AttemptState,
+    Call,
+    Campaign,
+    CampaignState,
+    Customer,
+    Draw,
+    DrawKey,
+    DrawReason,
+    Organisation,
+    Survey,
+)
+
+OPEN_TO_DRAW = (CampaignState.SCHEDULED, CampaignState.ACTIVE, CampaignState.PAUSED)
+# The longest a survey may stay open (a site's longest row of days off); earlier calls can no longer be superseded.
+LONGEST_OPEN = timedelta(days=30)
+
+
+@dataclass(frozen=True)
+class DrawReport:
+    """What one run decided: calls by reason, and how many older surveys gave way to newer calls."""
+
+    campaign: str
+    decided_at: datetime
+    reasons: Counter[DrawReason] = field(default_factory=Counter)
+    superseded: int = 0
+
+    @property
+    def decided(self) -> int:
+        return self.reasons.total()
+
+    @property
+    def drawn(self) -> int:
+        return self.reasons[DrawReason.DRAWN]
+
+
+def draw_all() -> list[DrawReport]:
+    """Draws for all launched, not closed campaigns, in the order of their launch. Flushes; the caller commits."""
+    campaigns = db.session.scalars(
+        select(Campaign).where(Campaign.state.in_(OPEN_TO_DRAW)).order_by(Campaign.launched_at, Campaign.id)
+    ).all()
+    return [draw_campaign(campaign) for campaign in campaigns]
+
+
+def draw_campaign(campaign: Campaign) -> DrawReport:
+    """Decides every call of the campaign that has come in and has no draw yet. Flushes; the caller commits.
+
+    Raises Refused unless the campaign is launched and not closed. A paused one draws: pausing stops contact only.
+    """
+    _take_turns(campaign)
+    if campaign.state not in OPEN_TO_DRAW:
+        raise Refused(f"campaign {campaign.key!r} is {campaign.state}", how="Only launched, not closed ones draw.")
+    rows = undrawn(campaign)
+    if not rows:
+        return DrawReport(campaign.key, clock.now())
+    known, in_doubt = _known(campaign, rows)
+    rows = _certain(rows, in_doubt)
+    if not rows:
+        return DrawReport(campaign.key, clock.now())
+    at = _moment(known)
+    key = db.session.scalars(select(DrawKey).where(DrawKey.campaign_id == campaign.id)).one()
+    circumstances = Circumstances(campaign, key, rows)
+    calls = [circumstances.judge(row, at) for row in rows]
+    quarantine = timedelta(days=campaign.quarantine_days)
+    decisions = decide([call.candidate for call in calls], known, at, quarantine)
+    draw_ids = _write_draws(campaign, key, calls, decisions, at)
+    _write_surveys(campaign, [call for call in calls if call.row.id in draw_ids], draw_ids, at)
+    _close_superseded(decisions, at)
+    return DrawReport(campaign.key, at, Counter(decisions.reasons.values()), len(decisions.superseded))
+
+
+def _take_turns(campaign: Campaign) -> None:
+    """One draw at a time in an organisation, on whatever machine: its campaigns share customers, so quarantine too.
+
+    The weaker lock lets calls be imported meanwhile (their foreign keys look at the same row).
+    """
+    for model, row_id in ((Organisation, campaign.organisation_id), (Campaign, campaign.id)):
+        db.session.scalars(
+            select(model)
+            .where(model.id == row_id)
+            .with_for_update(key_share=True, of=model)
+            .execution_options(populate_existing=True)
+        ).one()
+
+
+def _moment(known: Sequence[Eligible]) -> datetime:
+    """The time of the run: never before an attempt it knows of was begun, even by a machine whose clock is ahead."""
+    return max([clock.now(), *(call.asked_at for call in known if call.asked_at is not None)])
+
+
+def _certain(rows: Sequence[CallRow], in_doubt: set[bytes]) -> list[CallRow]:
+    """The calls whose decision rests on nothing in doubt; the others wait for the next run.
+
+    While an attempt is `dialling` it is not certain that the customer is being asked: it may yet be put back. So calls
+    of that customer wait, and with them whoever shares a contact.
+    """
+    certain = []
+    for row in rows:
+        indexes = indexes_of(row)
+        if in_doubt.isdisjoint(indexes):
+            certain.append(row)
+        else:
+            in_doubt = in_doubt.union(indexes)
+    return certain
+
+
+def _known(campaign: Campaign, rows: Sequence[CallRow]) -> tuple[list[Eligible], set[bytes]]:
+    """Eligible calls decided before, of the customers of these, as far back as they matter; and contacts in doubt."""
+    far_back = max(timedelta(days=campaign.quarantine_days), LONGEST_OPEN)
+    since = rows[0].ended_at - far_back
+    phones = {row.phone_index for row in rows} - {None}
+    emails = {row.email_index for row in rows} - {None}
+    same_customer = or_(Customer.phone_index == any_(array_of(phones)), Customer.email_index == any_(array_of(emails)))
+    known = [call for _, call in eligible_calls(campaign.organisation_id, same_customer, Call.ended_at > since)]
+    return _as_locked(known)
+
+
+def eligible_calls(organisation_id: int, *conditions: Any) -> list[tuple[int, Eligible]]:
+    """An organisation's eligible calls and how their surveys stand: (draw id, call), in the order decided."""
+    asked_at = select(func.min(Attempt.started_at)).where(Attempt.survey_id == Survey.id).scalar_subquery()
+    rows = db.session.execute(
+        select(
+            Draw.id.label("draw_id"),
+            Draw.drawn,
+            Call.id,
+            Call.ended_at,
+            Call.source,
+            Call.external_id,
+            Customer.phone_index,
+            Customer.email_index,
+            Survey.closed_at,
+            Survey.deadline,
+            asked_at.label("asked_at"),
+        )
+        .join(Call, Call.id == Draw.call_id)
+        .join(Customer, Customer.id == Call.customer_id)
+        .outerjoin(Survey, Survey.draw_id == Draw.id)
+        .where(
+            Call.organisation_id == organisation_id,
+            Draw.reason.in_((DrawReason.DRAWN, DrawReason.NOT_SELECTED)),
+            *conditions,
+        )
+        .order_by(Draw.id)
+    )
+    return [(row.draw_id, _eligible(row)) for row in rows]
+
+
+def _eligible(row: Any) -> Eligible:
+    return Eligible(
+        call_id=row.id,
+        order=(row.ended_at, row.source, row.external_id),
+        indexes=indexes_of(row),
+        drawn=row.drawn,
+        asked_at=row.asked_at,
+        closed_at=row.closed_at,
+        deadline=row.deadline,
+    )
+
+
+def _as_locked(known: Sequence[Eligible]) -> tuple[list[Eligible], set[bytes]]:
+    """The same with the open surveys among them locked and looked at again: a worker may be beginning one just now.
+
+    Also returns the contacts of those of which an attempt is dialling.
+    """
+    waiting = [call.call_id for call in known if call.drawn and call.closed_at is None]
+    if not waiting:
+        return list(known), set()
+    db.session.execute(
+        select(Survey.id).where(Survey.call_id.in_(waiting)).order_by(Survey.id).with_for_update(of=Survey)
+    )
+    dialling = func.bool_or(Attempt.state == AttemptState.DIALLING)
+    rows = db.session.execute(
+        select(Survey.call_id, Survey.closed_at, func.min(Attempt.started_at), func.coalesce(dialling, False))
+        .outerjoin(Attempt, Attempt.survey_id == Survey.id)
+        .where(Survey.call_id.in_(waiting))
+        .group_by(Survey.id)
+    )
+    now = {call_id: (closed_at, asked_at, in_doubt) for call_id, closed_at, asked_at, in_doubt in rows}
+    looked_at = [_updated(call, *now[call.call_id][:2]) if call.call_id in now else call for call in known]
+    return looked_at, {index for call in known if now.get(call.call_id, (0, 0, False))[2] for index in call.indexes}
+
+
+def _updated(call: Eligible, closed_at: datetime | None, asked_at: datetime | None) -> Eligible:
+    return replace(call, closed_at=closed_at, asked_at=asked_at)
+
+
+def _write_draws(
+    campaign: Campaign, key: DrawKey, calls: Sequence[Judged], decisions: Decisions, at: datetime
+) -> dict[int, int]:
+    """Writes a draw for every call, in order; returns the draw ids of the drawn ones by call id."""
+    values = [
+        {
+            "call_id": call.row.id,
+            "campaign_id": campaign.id,
+            "draw_key_id": key.id,
+            "u": Decimal(call.u),
+            "rate_numerator": call.rate.numerator,
+            "rate_denominator": call.rate.denominator,
+            "drawn": decisions.reasons[call.row.id] is DrawReason.DRAWN,
+            "reason": decisions.reasons[call.row.id],
+            "decided_at": at,
+        }
+        for call in calls
+    ]
+    written = db.session.execute(
+        insert(Draw).returning(Draw.call_id, Draw.id, Draw.drawn, sort_by_parameter_order=True), values
+    )
+    return {call_id: draw_id for call_id, draw_id, drawn in written if drawn}
+
+
+def _write_surveys(campaign: Campaign, calls: Collection[Judged], draw_ids: dict[int, int], at: datetime) -> None:
+    if not calls:
+        return
+    shared = {
+        "campaign_id": campaign.id,
+        "calendar_version": table_version(),
+        "drawn_at": at,
+        "plan_at": at,
+    }
+    db.session.execute(insert(Survey), [shared | _frozen(call) | {"draw_id": draw_ids[call.row.id]} for call in calls])
+
+
+def _frozen(call: Judged) -> dict[str, Any]:
+    """What the survey of a drawn call freezes: no later roster, rate or calendar changes it."""
+    if call.assignment is None:
+        raise AssertionError("a call without an assignment is not eligible, so it cannot have been drawn")
+    return {
+        "call_id": call.row.id,
+        "customer_id": call.row.customer_id,
+        "agent_id": call.row.agent_id,
+        "supervisor_id": call.assignment.supervisor_id,
+        "site_id": call.assignment.site_id,
+        "rate_numerator": call.rate.numerator,
+        "rate_denominator": call.rate.denominator,
+        "deadline": call.deadline,
+        "language": call.language,
+        "channels": [channel.value for channel in call.channels],
+    }
+
+
+def _close_superseded(decisions: Decisions, at: datetime) -> None:
+    if not decisions.superseded:
+        return
+    surveys = db.session.scalars(
+        select(Survey)
+        .where(Survey.call_id.in_(decisions.superseded), Survey.closed_at.is_(None))
+        .order_by(Survey.id)
+        .with_for_update(of=Survey)
+        .execution_options(populate_existing=True)
+    ).all()
+    newer = {
+        call.id: call for call in db.session.scalars(select(Call).where(Call.id.in_(decisions.superseded.values())))
+    }
+    for survey in surveys:
+        lifecycle.close(survey, at, superseded_by=newer[decisions.superseded[survey.call_id]])

@@ -1,0 +1,85 @@
+"""Which calls are a campaign's: of its sites and days, ended after its launch, and of no campaign launched before."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, false, not_, or_, select, tuple_
+
+from survey.calendars import day_start
+from survey.db import db
+from survey.models import Call, Campaign, Customer, Draw
+
+# A row of COLUMNS below.
+CallRow = Any
+
+# What judging a call needs. Not the sealed contacts themselves: opening them is slow, and nobody need see them.
+COLUMNS = (
+    Call.id,
+    Call.site_id,
+    Call.agent_id,
+    Call.customer_id,
+    Call.source,
+    Call.external_id,
+    Call.ended_at,
+    Call.answered,
+    Call.talk_seconds,
+    Call.internal,
+    Call.language,
+    Call.contact_fault,
+    Customer.phone_index,
+    Customer.email_index,
+    Customer.language.label("customer_language"),
+    Customer.consents_to_calls,
+)
+
+
+def undrawn(campaign: Campaign) -> list[CallRow]:
+    """The campaign's calls that have no draw yet, as COLUMNS, in the order of the draw."""
+    drawn = select(Draw.id).where(Draw.call_id == Call.id).exists()
+    rows = db.session.execute(
+        select(*COLUMNS).outerjoin(Customer, Customer.id == Call.customer_id).where(belongs_to(campaign), ~drawn)
+    ).all()
+    # Sorted here and not by the database, whose text order depends on its locale.
+    return sorted(rows, key=lambda row: (row.ended_at, row.source, row.external_id))
+
+
+def belongs_to(campaign: Campaign) -> ColumnElement[bool]:
+    """The condition on Call for being in this campaign and in none that was launched before it."""
+    return and_(_within(campaign), *(not_(_within(earlier)) for earlier in _launched_before(campaign)))
+
+
+def _within(campaign: Campaign) -> ColumnElement[bool]:
+    """After the launch, on the campaign's days as each site counts them, and before its close."""
+    if campaign.launched_at is None:
+        return false()
+    return or_(*(_at_site(campaign, site.id, *_days(campaign, site.time_zone)) for site in campaign.sites), false())
+
+
+def _at_site(campaign: Campaign, site_id: int, first: datetime, end: datetime) -> ColumnElement[bool]:
+    conditions = [Call.site_id == site_id, Call.ended_at > campaign.launched_at, Call.ended_at >= first]
+    conditions.append(Call.ended_at < end)
+    if campaign.closed_at is not None:
+        conditions.append(Call.ended_at <= campaign.closed_at)
+    return and_(*conditions)
+
+
+def _days(campaign: Campaign, zone: str) -> tuple[datetime, datetime]:
+    return day_start(campaign.starts_on, zone), day_start(campaign.ends_on + timedelta(days=1), zone)
+
+
+def _launched_before(campaign: Campaign) -> Sequence[Campaign]:
+    """Campaigns of the organisation launched earlier that share a site with this one and whose days meet its own."""
+    return db.session.scalars(
+        select(Campaign)
+        .where(
+            Campaign.organisation_id == campaign.organisation_id,
+            tuple_(Campaign.launched_at, Campaign.id) < tuple_(campaign.launched_at, campaign.id),
+            Campaign.starts_on <= campaign.ends_on,
+            Campaign.ends_on >= campaign.starts_on,
+            Campaign.sites.any(Campaign.sites.property.mapper.class_.id.in_([site.id for site in campaign.sites])),
+        )
+        .order_by(Campaign.launched_at, Campaign.id)
+    ).all()

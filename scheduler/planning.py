@@ -1,0 +1,199 @@
+"""Planning: each open survey whose time has come gets its next attempt, as a row with its time and its reason."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import any_, insert, select, update
+
+from scheduler.circumstances import array_of
+from scheduler.hours import Window
+from scheduler.policy import (
+    NUMBER_REST,
+    WEB_SILENCE,
+    Dial,
+    Mail,
+    Nothing,
+    Step,
+    SurveyFacts,
+    Tried,
+    Wait,
+    next_step,
+)
+from survey import clock
+from survey.db import db
+from survey.models import Attempt, AttemptState, Campaign, CampaignState, Channel, Customer, OptOut, Site, Survey
+
+__all__ = ["Dial", "Mail", "Nothing", "Step", "SurveyFacts", "Tried", "Wait", "next_step", "plan_due", "window_of"]
+
+# A row of _COLUMNS below.
+SurveyRow = Any
+_COLUMNS = (
+    Survey.id,
+    Survey.deadline,
+    Survey.channels,
+    Survey.campaign_id,
+    Customer.organisation_id,
+    Customer.phone,
+    Customer.phone_index,
+    Customer.email_index,
+    Customer.consents_to_calls,
+    Site.time_zone,
+)
+
+
+def plan_due(limit: int = 500) -> int:
+    """Plans the next step of up to `limit` surveys of active campaigns whose time to think has come; returns how many.
+
+    Earliest deadline first. Rows another machine holds are left to it. Flushes; the caller commits.
+    """
+    now = clock.now()
+    surveys = _due(now, limit)
+    if not surveys:
+        return 0
+    facts = _facts(surveys, now)
+    _write([(one, next_step(one)) for one in facts])
+    return len(surveys)
+
+
+def window_of(campaign: Campaign) -> Window:
+    """The campaign's calling hours."""
+    return Window(campaign.call_from, campaign.call_until, tuple(campaign.call_weekdays))
+
+
+def dials_begun(indexes: Iterable[tuple[int, bytes]], since: datetime) -> dict[tuple[int, bytes], list[datetime]]:
+    """When dials to these numbers, given as (organisation id, phone index), were begun after `since`, oldest first."""
+    dials: dict[tuple[int, bytes], list[datetime]] = defaultdict(list)
+    rows = db.session.execute(
+        select(Customer.organisation_id, Customer.phone_index, Attempt.started_at)
+        .join(Survey, Survey.customer_id == Customer.id)
+        .join(Attempt, Attempt.survey_id == Survey.id)
+        .where(
+            Customer.phone_index == any_(array_of({index for _, index in indexes})),
+            Attempt.channel == Channel.IVR,
+            Attempt.started_at > since,
+        )
+        .order_by(Attempt.started_at)
+    )
+    for organisation_id, index, started_at in rows:
+        if index is not None and started_at is not None:
+            dials[organisation_id, index].append(started_at)
+    return dials
+
+
+def _due(now: datetime, limit: int) -> Sequence[SurveyRow]:
+    return db.session.execute(
+        select(*_COLUMNS)
+        .join(Customer, Customer.id == Survey.customer_id)
+        .join(Site, Site.id == Survey.site_id)
+        .join(Campaign, Campaign.id == Survey.campaign_id)
+        .where(Survey.closed_at.is_(None), Survey.plan_at <= now, Campaign.state == CampaignState.ACTIVE)
+        .order_by(Survey.deadline, Survey.id)
+        .limit(limit)
+        .with_for_update(skip_locked=True, of=Survey)
+    ).all()
+
+
+def _facts(surveys: Sequence[SurveyRow], now: datetime) -> list[SurveyFacts]:
+    campaign_ids = {row.campaign_id for row in surveys}
+    campaigns = {row.id: row for row in db.session.scalars(select(Campaign).where(Campaign.id.in_(campaign_ids)))}
+    tried = _tried([row.id for row in surveys])
+    optouts = _optouts(surveys)
+    numbers = {(row.organisation_id, row.phone_index) for row in surveys if row.phone_index is not None}
+    dials = dials_begun(numbers, now - NUMBER_REST)
+    facts = []
+    for row in surveys:
+        campaign = campaigns[row.campaign_id]
+        facts.append(
+            SurveyFacts(
+                survey_id=row.id,
+                now=now,
+                deadline=row.deadline,
+                channels=tuple(Channel(name) for name in row.channels),
+                tried=tuple(tried[row.id]),
+                withheld=tuple(_withheld(row, optouts)),
+                phone=row.phone,
+                site_zone=row.time_zone,
+                window=window_of(campaign),
+                dials_per_survey=campaign.dials_per_survey,
+                dials_per_number=campaign.dials_per_number,
+                number_dials=tuple(dials.get((row.organisation_id, row.phone_index), ())),
+            )
+        )
+    return facts
+
+
+def _tried(survey_ids: Sequence[int]) -> dict[int, list[Tried]]:
+    tried: dict[int, list[Tried]] = defaultdict(list)
+    rows = db.session.execute(
+        select(
+            Attempt.survey_id,
+            Attempt.channel,
+            Attempt.state,
+            Attempt.outcome,
+            Attempt.due_at,
+            Attempt.started_at,
+            Attempt.ended_at,
+        )
+        .where(Attempt.survey_id.in_(survey_ids))
+        .order_by(Attempt.survey_id, Attempt.ordinal)
+    )
+    for survey_id, channel, state, outcome, due_at, started_at, ended_at in rows:
+        tried[survey_id].append(Tried(channel, state, outcome, due_at, started_at, ended_at))
+    return tried
+
+
+def _optouts(surveys: Sequence[SurveyRow]) -> set[tuple[int, bytes]]:
+    """The contacts of these surveys' customers that may not be used, as (organisation id, index)."""
+    indexes = {index for row in surveys for index in (row.phone_index, row.email_index) if index is not None}
+    rows = db.session.execute(
+        select(OptOut.organisation_id, OptOut.contact_index).where(
+            OptOut.contact_index == any_(array_of(indexes)), OptOut.removed_at.is_(None)
+        )
+    )
+    return {(organisation_id, index) for organisation_id, index in rows}
+
+
+def _withheld(row: SurveyRow, optouts: set[tuple[int, bytes]]) -> list[tuple[Channel, str]]:
+    withheld = []
+    contacts = ((Channel.IVR, row.phone_index, "phone number"), (Channel.WEB, row.email_index, "email address"))
+    for channel, index, name in contacts:
+        if index is None:
+            withheld.append((channel, f"no {name}"))
+        elif (row.organisation_id, index) in optouts:
+            withheld.append((channel, f"the {name} is opted out"))
+    if row.consents_to_calls is False:
+        withheld.append((Channel.IVR, "the customer does not consent to calls"))
+    return withheld
+
+
+def _write(steps: Sequence[tuple[SurveyFacts, Step]]) -> None:
+    attempts = [_attempt(facts, step) for facts, step in steps if isinstance(step, (Dial, Mail))]
+    if attempts:
+        db.session.execute(insert(Attempt), attempts)
+    db.session.execute(
+        update(Survey), [{"id": facts.survey_id, "plan_at": _think_again_at(facts, step)} for facts, step in steps]
+    )
+
+
+def _attempt(facts: SurveyFacts, step: Dial | Mail) -> dict[str, Any]:
+    return {
+        "survey_id": facts.survey_id,
+        "ordinal": len(facts.tried) + 1,
+        "channel": Channel.IVR if isinstance(step, Dial) else Channel.WEB,
+        "state": AttemptState.PLANNED,
+        "reason": step.reason,
+        "due_at": step.due_at,
+    }
+
+
+def _think_again_at(facts: SurveyFacts, step: Step) -> datetime | None:
+    """When the survey is to be planned again by itself; an attempt that ends brings that forward."""
+    if isinstance(step, Wait):
+        return step.plan_at
+    if isinstance(step, Mail) and facts.channels[-1] is not Channel.WEB:
+        return step.due_at + WEB_SILENCE
+    return None

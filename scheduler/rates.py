@@ -1,0 +1,50 @@
+"""Which inclusion rate was in force for a call, by the call's own end."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from fractions import Fraction
+
+from sqlalchemy import select
+
+from survey.db import db
+from survey.models import Campaign, SamplingRate
+
+
+@dataclass(frozen=True)
+class Rates:
+    """The published rates of one campaign; `by_agent[None]` holds those for all, `default` is the campaign's own."""
+
+    default: Fraction
+    by_agent: dict[int | None, list[tuple[datetime, Fraction]]]
+
+    def in_force(self, agent_id: int | None, ended_at: datetime) -> Fraction:
+        """The latest rate in force when the call ended: the agent's own, else the one for all, else the campaign's."""
+        for who in dict.fromkeys((agent_id, None)):
+            rows = self.by_agent.get(who, [])
+            found = bisect_right(rows, ended_at, key=lambda row: row[0])
+            if found:
+                return rows[found - 1][1]
+        return self.default
+
+
+def rates_of(campaign: Campaign) -> Rates:
+    """Reads the campaign's published rates."""
+    rows = db.session.scalars(
+        select(SamplingRate)
+        .where(SamplingRate.campaign_id == campaign.id)
+        .order_by(SamplingRate.in_force_from, SamplingRate.published_at, SamplingRate.id)
+    )
+    return table(campaign.rate, rows)
+
+
+def table(default: Fraction, rows: Iterable[SamplingRate]) -> Rates:
+    """`rows` in the order they came into force."""
+    by_agent: dict[int | None, list[tuple[datetime, Fraction]]] = defaultdict(list)
+    for row in rows:
+        by_agent[row.agent_id].append((row.in_force_from, row.rate))
+    return Rates(default, dict(by_agent))

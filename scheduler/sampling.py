@@ -1,0 +1,96 @@
+"""The keyed random numbers: who is drawn, over which channels. Whole numbers only, so that anyone can repeat it.
+
+One number, one use: the draw and the channel split take different numbers of the same call. All drawn calls have a u
+below the rate, so splitting u itself would send everybody the same way.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from typing import Any, Literal
+
+from survey.errors import InputError
+from survey.models import Channel
+
+Purpose = Literal["draw", "channel"]
+
+BITS = 64
+_CHANNELS = tuple(channel.value for channel in Channel)
+
+
+def number(key: bytes, purpose: Purpose, source: str, external_id: str) -> int:
+    """The call's number: the first 8 bytes, big-endian, of HMAC-SHA256(key, purpose NUL source NUL external id).
+
+    The zero bytes keep "a1" + "23" and "a" + "123" apart. Returns 0 to 2^64 - 1.
+    """
+    digest = hmac.digest(key, "\0".join((purpose, source, external_id)).encode(), "sha256")
+    return int.from_bytes(digest[:8], "big")
+
+
+def is_drawn(u: int, rate: Fraction) -> bool:
+    """Whether a call of number `u` is drawn at `rate`: u / 2^64 < rate, compared as whole numbers.
+
+    As floats, the largest u divided by 2^64 would be 1.0.
+    """
+    return u * rate.denominator < rate.numerator << BITS
+
+
+def channel_sequence(v: int, plan: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The channels, in order, for a call of channel number `v`: each entry of `plan` has its share of the numbers.
+
+    `plan` is a valid channel plan (see `checked_plan`).
+    """
+    upto = Fraction(0)
+    for entry in plan:
+        upto += Fraction(*entry["share"])
+        if is_drawn(v, upto):
+            return list(entry["channels"])
+    raise InputError("shares add up to less than 1", where="channel plan")
+
+
+def checked_plan(plan: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The plan as a campaign keeps it: [{"share": [n, d], "channels": ["ivr", "web"]}, ...].
+
+    Raises InputError unless the shares are above 0 and add up to exactly 1, and every sequence names known channels,
+    each at most once.
+    """
+    if not plan:
+        raise InputError(
+            "has no entries", where="channel plan", how='Give at least share = "1", channels = ["ivr", "web"].'
+        )
+    checked = [_checked_entry(entry, f"channel plan, entry {n}") for n, entry in enumerate(plan, 1)]
+    total = sum((Fraction(*entry["share"]) for entry in checked), Fraction(0))
+    if total != 1:
+        raise InputError(f"shares add up to {total}, not to 1", where="channel plan", how="Correct the shares.")
+    return checked
+
+
+def _checked_entry(entry: Mapping[str, Any], where: str) -> dict[str, Any]:
+    share = fraction(entry.get("share"), where)
+    if share <= 0:
+        raise InputError(f"a share of {share}", where=where, how="Leave the entry out, or give it a share above 0.")
+    channels = [str(channel) for channel in entry.get("channels", ())]
+    unknown = [channel for channel in channels if channel not in _CHANNELS]
+    if unknown or not channels:
+        raise InputError(
+            f"unknown channel {unknown[0]!r}" if unknown else "no channels", where=where, how="There are: ivr, web."
+        )
+    if len(set(channels)) < len(channels):
+        raise InputError("names a channel twice", where=where, how="Name each channel once.")
+    return {"share": [share.numerator, share.denominator], "channels": channels}
+
+
+def fraction(value: object, where: str) -> Fraction:
+    """An exact fraction from "1/10", "0.1", "10%", 1 or [1, 10]. Raises InputError, for an inexact float too."""
+    try:
+        if isinstance(value, str) and value.strip().endswith("%"):
+            return Fraction(value.strip()[:-1].strip()) / 100
+        if isinstance(value, (str, int, Fraction)) and not isinstance(value, bool):
+            return Fraction(value)
+        if isinstance(value, (list, tuple)) and len(value) == 2:
+            return Fraction(int(value[0]), int(value[1]))
+    except (ValueError, ZeroDivisionError):
+        pass
+    raise InputError(f"{value!r} is not an exact fraction", where=where, how='Write it as "1/10".')

@@ -1,0 +1,186 @@
+"""Rule 5: only at a decent hour, inside the allowed hours in every time zone the number may be in."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, time, timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from scheduler.explain import explain_deadline, explain_draw, explain_hours
+from scheduler.hours import EVERY_DAY, Window, next_allowed, next_span, place_of, verdict
+from scheduler.sampling import number
+from survey.errors import InputError
+
+NEW_YORK = "+12125550101"
+LONDON = "+442079460101"
+# Many zones at once: a number that moves with its owner, and a mobile of a country with several.
+ANYWHERE_IN_NORTH_AMERICA = "+15005550006"
+AUSTRALIAN_MOBILE = "+61412345678"
+SITE = "America/New_York"
+ALWAYS = Window(time(0), time(23, 59), EVERY_DAY)
+
+
+def at(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+@pytest.mark.parametrize(
+    ("moment", "allowed"),
+    [
+        ("2026-03-12T08:59:59-04:00", False),
+        ("2026-03-12T09:00:00-04:00", True),
+        ("2026-03-12T19:59:59-04:00", True),
+        ("2026-03-12T20:00:00-04:00", False),
+        ("2026-03-15T12:00:00-04:00", False),  # a Sunday
+    ],
+)
+def test_the_campaigns_window_ends_before_its_last_minute_strikes(moment: str, allowed: bool) -> None:
+    assert verdict(NEW_YORK, at(moment), Window(), SITE).allowed is allowed
+
+
+@pytest.mark.parametrize(
+    ("number_", "moment", "reason"),
+    [
+        (NEW_YORK, "2026-03-12T07:59:00-04:00", "07:59 in America/New_York is before US's 08:00"),
+        (NEW_YORK, "2026-03-12T21:00:00-04:00", "21:00 in America/New_York is not before US's 21:00"),
+        (LONDON, "2026-03-12T20:00:00+00:00", "20:00 in Europe/London is not before GB's 20:00"),
+        ("+14165550101", "2026-03-14T18:00:00-04:00", "18:00 in America/Toronto is not before CA's 18:00"),
+        ("+14165550101", "2026-03-14T09:30:00-04:00", "09:30 in America/Toronto is before CA's 10:00"),
+        (NEW_YORK, "2026-07-03T12:00:00-04:00", "2026-07-03 is Independence Day (observed) in US"),
+        (LONDON, "2026-12-25T12:00:00+00:00", "2026-12-25 is Christmas Day in GB"),
+    ],
+)
+def test_countries_have_limits_of_their_own_whatever_the_campaign_says(number_: str, moment: str, reason: str) -> None:
+    told = verdict(number_, at(moment), ALWAYS, SITE)
+    assert not told.allowed
+    assert reason in told.reasons
+
+
+def test_weekday_evenings_are_longer_in_canada() -> None:
+    assert verdict("+14165550101", at("2026-03-12T21:29:00-04:00"), ALWAYS, SITE).allowed
+
+
+def test_every_zone_must_agree() -> None:
+    """09:00 in Sydney is 06:00 in Perth: an Australian mobile may be in either."""
+    zones = place_of(AUSTRALIAN_MOBILE, SITE).zones
+    assert {"Australia/Sydney", "Australia/Perth"} <= set(zones)
+    told = verdict(AUSTRALIAN_MOBILE, at("2026-03-12T09:00:00+11:00"), Window(), SITE)
+    assert not told.allowed
+    assert any("Australia/Perth is before" in reason for reason in told.reasons)
+    # The end in the east decides the evening, the beginning in the west the morning.
+    midnight = at("2026-03-12T00:00:00+11:00")
+    span = next_span(AUSTRALIAN_MOBILE, midnight, midnight + timedelta(days=1), Window(), SITE)
+    assert span is not None
+    for zone_edge in span:
+        assert verdict(AUSTRALIAN_MOBILE, zone_edge, Window(), SITE).allowed is (zone_edge == span[0])
+
+
+def test_a_number_of_no_known_place_is_taken_to_be_where_the_site_is() -> None:
+    satellite = "+881612345678"
+    place = place_of(satellite, "Asia/Dubai")
+    assert place.zones == ("Asia/Dubai",)
+    assert verdict(satellite, at("2026-03-12T09:00:00+04:00"), Window(), "Asia/Dubai").allowed
+    assert not verdict(satellite, at("2026-03-12T09:00:00+00:00") + timedelta(hours=8), Window(), "Asia/Dubai").allowed
+
+
+def test_the_next_moment_skips_nights_sundays_and_holidays() -> None:
+    saturday_night = at("2026-07-04T21:00:00-04:00")
+    found = next_allowed(NEW_YORK, saturday_night, saturday_night + timedelta(days=7), Window(), SITE)
+    assert found == at("2026-07-06T09:00:00-04:00")
+    # Thursday evening, then Friday 3 July (observed) and Saturday 4 July are holidays, Sunday is no calling day.
+    thursday = at("2026-07-02T20:00:00-04:00")
+    assert next_allowed(NEW_YORK, thursday, thursday + timedelta(days=7), Window(), SITE) == found
+
+
+def test_there_is_no_moment_at_or_after_the_limit() -> None:
+    evening, morning = at("2026-03-12T20:00:00-04:00"), at("2026-03-13T09:00:00-04:00")
+    assert next_allowed(NEW_YORK, evening, morning, Window(), SITE) is None
+    assert next_allowed(NEW_YORK, evening, morning + timedelta(seconds=1), Window(), SITE) == morning
+    inside = at("2026-03-12T12:00:00-04:00")
+    assert next_allowed(NEW_YORK, inside, inside + timedelta(hours=1), Window(), SITE) == inside
+
+
+def test_a_stretch_goes_on_over_midnight_in_greenwich() -> None:
+    noon = at("2026-03-12T12:00:00-07:00")
+    span = next_span("+13105550101", noon, noon + timedelta(days=1), Window(), "America/Los_Angeles")
+    assert span == (noon, at("2026-03-12T20:00:00-07:00"))
+
+
+def test_a_window_that_leaves_nothing_of_the_countrys_hours_never_opens() -> None:
+    early = Window(time(5), time(8), EVERY_DAY)
+    start = at("2026-03-12T00:00:00-04:00")
+    assert next_allowed(NEW_YORK, start, start + timedelta(days=14), early, SITE) is None
+
+
+@pytest.mark.parametrize(
+    ("night", "nine_oclock"),
+    [
+        ("2026-03-07T21:00:00-05:00", "2026-03-08T13:00:00+00:00"),  # clocks go forward: nine is an hour earlier
+        ("2026-10-31T21:00:00-04:00", "2026-11-01T14:00:00+00:00"),  # and back
+    ],
+)
+def test_hours_follow_the_clocks_when_they_change(night: str, nine_oclock: str) -> None:
+    every_day = Window(weekdays=EVERY_DAY)
+    found = next_allowed(NEW_YORK, at(night), at(night) + timedelta(days=2), every_day, SITE)
+    assert found == at(nine_oclock)
+    assert not verdict(NEW_YORK, found - timedelta(seconds=1), every_day, SITE).allowed
+
+
+numbers = st.sampled_from([NEW_YORK, LONDON, ANYWHERE_IN_NORTH_AMERICA, AUSTRALIAN_MOBILE, "+14165550101"])
+windows = st.builds(
+    Window,
+    st.times(time(0), time(11)).map(lambda t: t.replace(microsecond=0)),
+    st.times(time(12), time(23, 59)).map(lambda t: t.replace(microsecond=0)),
+    st.sets(st.integers(0, 6), min_size=1).map(lambda days: tuple(sorted(days))),
+)
+# Around both changes of the clocks and Christmas.
+moments = st.sampled_from(["2026-03-06", "2026-03-28", "2026-10-24", "2026-10-31", "2026-12-23"]).flatmap(
+    lambda day: st.integers(0, 5 * 24 * 3600).map(lambda s: at(f"{day}T00:00:00+00:00") + timedelta(seconds=s))
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(number_=numbers, window=windows, moment=moments)
+def test_the_next_moment_is_allowed_and_none_before_it_is(number_: str, window: Window, moment: datetime) -> None:
+    """The fast path (spans) and the plain one (the wall clock in each zone) agree."""
+    limit = moment + timedelta(days=3)
+    found = next_allowed(number_, moment, limit, window, SITE)
+    assert verdict(number_, moment, window, SITE).allowed is (found == moment)
+    if found is not None:
+        assert verdict(number_, found, window, SITE).allowed
+    for n in range(1, 30):
+        before = moment + ((found or limit) - moment) * n / 30
+        assert found == moment or not verdict(number_, before, window, SITE).allowed
+
+
+def test_explaining_hours_hides_the_number_and_names_the_next_moment() -> None:
+    told = explain_hours("(212) 555-0101", at("2026-03-12T22:00:00-04:00"))
+    assert told["allowed"] is False
+    assert told["next_allowed"] == "2026-03-13T13:00:00Z"
+    assert told["zones"] == ["America/New_York"]
+    assert "5550101" not in str(told)
+
+
+def test_explaining_a_draw() -> None:
+    told = explain_draw("00" * 32, "S", "X")
+    assert told["u"] == number(bytes(32), "draw", "S", "X") == 0x07EC7FBB97415806
+    with pytest.raises(InputError):
+        explain_draw("no key", "S", "X")
+
+
+@pytest.mark.parametrize(
+    ("ended_at", "deadline", "skipped"),
+    [
+        ("2026-07-02T15:00:00-04:00", "2026-07-08T04:00:00Z", ["2026-07-03", "2026-07-04", "2026-07-05"]),
+        ("2026-07-11T12:00:00-04:00", "2026-07-15T04:00:00Z", ["2026-07-12"]),
+    ],
+)
+def test_explaining_a_deadline(ended_at: str, deadline: str, skipped: list[str]) -> None:
+    told = explain_deadline(at(ended_at), "America/New_York", "US")
+    assert told["deadline"] == deadline
+    assert [one["day"] for one in told["skipped"]] == skipped
+    with pytest.raises(InputError, match="offset"):
+        explain_deadline(datetime(2026, 7, 2, 15), "America/New_York", "US")  # noqa: DTZ001
+    assert at(ended_at).astimezone(UTC) < at(told["deadline"])
