@@ -123,7 +123,14 @@ def replay_(campaign: str, as_json: bool) -> None:
 def run_scheduler() -> None:
     """Run the clockwork until stopped. Start as many as you like: one leads, the others stand by."""
     app = current_app._get_current_object()  # type: ignore[attr-defined]
-    clockwork.run(app, app.extensions["aftercall_channels"], _queue().enqueue, settings.current().tick_seconds)
+    parts = app.extensions
+    clockwork.run(
+        app,
+        parts["aftercall_channels"],
+        _queue().enqueue,
+        settings.current().tick_seconds,
+        parts["aftercall_chores"],
+    )
 
 
 @worker_group.command("run")

@@ -7,7 +7,7 @@ passes by a clock of its own. Every part commits, being the outermost of what it
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -40,6 +40,7 @@ from survey.models import (
 FRESH = timedelta(days=7)
 DRAW_EVERY_SECONDS = 600
 RECONCILE_EVERY_SECONDS = 30
+CHORES_EVERY_SECONDS = 60
 CLOSED_AT_ONCE = 500
 
 log = logger("scheduler")
@@ -100,6 +101,13 @@ def settle(channels: Channels) -> int:
     return settled
 
 
+def do_chores(chores: Sequence[Callable[[], object]]) -> None:
+    """Does each, and commits it before the next."""
+    for chore in chores:
+        chore()
+        db.session.commit()
+
+
 def next_due_at() -> datetime | None:
     """When something is due next: a planned attempt, a survey to think about, a deadline or a campaign's first day.
 
@@ -124,11 +132,17 @@ def next_due_at() -> datetime | None:
     return min((at for at in (*row, campaigns.next_change_at()) if at is not None), default=None)
 
 
-def run(app: Flask, channels: Channels, enqueue: Enqueue, tick_seconds: int) -> None:
-    """The metronome: runs until SIGTERM or SIGINT. Any number may run; one leads, the others take over within 15 s."""
+def run(
+    app: Flask, channels: Channels, enqueue: Enqueue, tick_seconds: int, chores: Sequence[Callable[[], object]] = ()
+) -> None:
+    """The metronome: runs until SIGTERM or SIGINT. Any number may run; one leads, the others take over within 15 s.
+
+    `chores` are what other rooms do by themselves when their time has come (certification's decisions); each is quick
+    when there is nothing to do.
+    """
     with Leadership(app.config["SQLALCHEMY_DATABASE_URI"]) as leadership:
         metronome = BlockingScheduler(job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None})
-        schedule(metronome, app, leadership, channels, enqueue, tick_seconds)
+        schedule(metronome, app, leadership, channels, enqueue, tick_seconds, chores)
         leadership.renew()
         signal.signal(signal.SIGTERM, _stop)
         with suppress(KeyboardInterrupt, SystemExit):
@@ -148,6 +162,7 @@ def schedule(
     channels: Channels,
     enqueue: Enqueue,
     tick_seconds: int,
+    chores: Sequence[Callable[[], object]] = (),
 ) -> None:
     """Puts the periodic parts on the metronome, each done only while this scheduler leads."""
 
@@ -158,6 +173,8 @@ def schedule(
     beat("turn", lambda: turn(enqueue, channels, reconcile=False), tick_seconds)
     beat("draw", draw, DRAW_EVERY_SECONDS)
     beat("reconcile", lambda: settle(channels), RECONCILE_EVERY_SECONDS)
+    if chores:
+        beat("chores", lambda: do_chores(chores), CHORES_EVERY_SECONDS)
 
 
 def _beat(app: Flask, leadership: Leadership, name: str, part: Callable[[], object]) -> None:

@@ -196,9 +196,7 @@ class TimeLapse:
         db.session.commit()
 
     def _decide(self) -> None:
-        for chore in self._app.extensions["aftercall_chores"]:
-            chore()
-        db.session.commit()
+        clockwork.do_chores(self._app.extensions["aftercall_chores"])
 
     # Moving time
 

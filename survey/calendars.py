@@ -118,6 +118,7 @@ def known_country(country: str, subdivision: str | None = None) -> str:
     return country
 
 
+@lru_cache
 def table_version() -> str:
     """Which edition of the holiday tables decided: kept on every survey."""
     return f"holidays {version('holidays')}"

@@ -153,7 +153,7 @@ def test_agents_found_by_key_or_name_others_rejected(site: Site, tmp_path: Path)
 def test_agents_can_be_made_from_the_calls(site: Site, tmp_path: Path) -> None:
     late = samples.written(tmp_path, rows("2,Zed,2026-03-02 23:30,5", "3,zed,2026-03-05 09:00,5"), "late.csv")
     early = samples.written(
-        tmp_path, rows("1,ZED,2026-02-03 09:00,5", "5,zed,2026-03-06 09:00,5", "4,amy,2024-06-03 09:00,5"), "early.csv"
+        tmp_path, rows("1,ZED,2026-02-03 09:00,5", "5,zed,2026-03-06 09:00,5", "4,amy,2014-06-03 09:00,5"), "early.csv"
     )
     assert samples.taken(late, create_agents=True).notes[MADE_AGENTS] == 1
     assert samples.taken(early, create_agents=True).notes[MADE_AGENTS] == 0
@@ -161,7 +161,7 @@ def test_agents_can_be_made_from_the_calls(site: Site, tmp_path: Path) -> None:
     # An agent's first day is the earliest call's, whichever file came first; Amy's, too, for nobody leads her.
     assert {tuple(row) for row in rows_found} == {
         ("Zed", site.id, date(2026, 2, 3)),
-        ("Amy Adams", site.id, date(2024, 6, 3)),
+        ("Amy Adams", site.id, date(2014, 6, 3)),
     }
 
 

@@ -44,7 +44,7 @@ def test_what_is_asked_for(app: Flask, attempt: Attempt) -> None:
         "Url": [f"{at}/voice{overrides}"],
         "FallbackUrl": [f"{at}/fallback{overrides}"],
         "StatusCallback": [f"{at}/status{overrides}"],
-        "StatusCallbackEvent": ["answered", "completed"],
+        "StatusCallbackEvent": ["completed"],
         "Timeout": ["27"],
         "TimeLimit": ["600"],
     }

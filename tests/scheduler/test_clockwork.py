@@ -25,6 +25,7 @@ from survey.models import (
     Channel,
     Disposition,
     Draw,
+    Organisation,
     Outcome,
     Survey,
 )
@@ -69,6 +70,27 @@ def test_channels_are_asked_to_settle_what_is_in_doubt(session: scoped_session[S
 
     assert clockwork.turn([].append, channels(Settling())).reconciled == 4
     assert clockwork.turn([].append, channels(Settling()), reconcile=False).reconciled == 0
+
+
+def test_the_clockwork_decides_on_the_announced_day(app: Flask, session: scoped_session[Session]) -> None:
+    """What certification does by itself is on the scheduler's metronome, and is committed."""
+    done: list[str] = []
+
+    def chore() -> None:
+        done.append("decided")
+        make.organisation(key="made by a chore")
+
+    assert len(app.extensions["aftercall_chores"]) == 2
+    clockwork.do_chores([chore])
+    db.session.rollback()
+    assert done == ["decided"]
+    assert db.session.query(Organisation).filter_by(key="made by a chore").count() == 1
+
+
+def test_chores_are_on_the_metronome(app: Flask, two: tuple[Leadership, Leadership]) -> None:
+    metronome = BackgroundScheduler()
+    clockwork.schedule(metronome, app, two[0], channels(NotingChannel()), lambda _: None, 5, [lambda: None])
+    assert "chores" in {job.id for job in metronome.get_jobs()}
 
 
 def test_more_than_one_batch_of_deadlines_is_closed(

@@ -83,10 +83,10 @@ def test_the_latest_six_months_whose_decision_is_over(today: date, span: Span) -
     assert latest_span(today) == span
 
 
-def test_the_scheduler_looks_at_the_clock_every_half_hour() -> None:
+def test_the_scheduler_looks_at_the_clock_every_hour() -> None:
     noon = datetime(2026, 3, 29, 12, tzinfo=UTC)
     assert on_grid(noon) == noon
-    assert on_grid(noon + timedelta(seconds=1)) == noon + timedelta(minutes=30)
+    assert on_grid(noon + timedelta(seconds=1)) == noon + timedelta(hours=1)
 
 
 class TestFigures:
