@@ -109,6 +109,7 @@ class CallRecord:
     """One row of a telephone system's export."""
 
     external_id: str
+    site: str
     agent: str
     started_at: datetime
     answered: bool
@@ -196,6 +197,7 @@ class Centre:
         answered = not ask.happens(6, external_id, "unanswered")
         return CallRecord(
             external_id,
+            self.site.key,
             self._agent(day, external_id).key,
             started_at,
             answered,
@@ -247,7 +249,17 @@ class Centre:
         return Experience(key, record.ended_at, *answers)
 
 
-CALL_COLUMNS = ("call_id", "agent", "started_at", "answered", "wait_seconds", "talk_seconds", "queue", "language")
+CALL_COLUMNS = (
+    "call_id",
+    "site",
+    "agent",
+    "started_at",
+    "answered",
+    "wait_seconds",
+    "talk_seconds",
+    "queue",
+    "language",
+)
 CONTACT_COLUMNS = ("call_id", "phone", "email", "language")
 
 
@@ -257,7 +269,7 @@ def write_export(records: list[CallRecord], calls: Path, contacts: Path) -> None
         writer = csv.writer(file)
         writer.writerow(CALL_COLUMNS)
         for r in records:
-            row = (r.external_id, r.agent, r.started_at.isoformat(), "yes" if r.answered else "no")
+            row = (r.external_id, r.site, r.agent, r.started_at.isoformat(), "yes" if r.answered else "no")
             writer.writerow((*row, r.wait_seconds, r.talk_seconds, r.queue, r.person.language))
     with contacts.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)

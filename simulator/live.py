@@ -16,15 +16,14 @@ from pathlib import Path
 
 from flask import Flask
 
-from intake.calls import CallOptions, import_calls
 from operations.supervise import Child, supervise
 from scheduler import campaigns
 from simulator import figures
-from simulator.centre import Centre, write_export
+from simulator.centre import Centre
 from simulator.demo import ACCOUNT_SID, AUTH_TOKEN, Folder
 from simulator.mailbox import Mailbox
 from simulator.network import HttpTransport, PhoneNetwork, RestServer
-from simulator.timelapse import ACTOR, Span, World, campaign_values
+from simulator.timelapse import ACTOR, Span, World, campaign_values, take_in
 from survey import clock
 from survey.db import db
 from survey.models import Campaign
@@ -69,8 +68,13 @@ def launch_live_campaigns(app: Flask, world: World) -> None:
     span = Span(today, today + timedelta(days=365), today + timedelta(days=380))
     with app.app_context():
         for profile in world.organisations:
-            values = {**campaign_values(profile, span), "key": "live", "name": f"{profile.name}, live", "rate": "1/1"}
-            if db.session.query(Campaign).filter_by(key="live", name=values["name"]).first() is None:
+            values = {
+                **campaign_values(profile, span),
+                "key": f"{profile.key}-live",
+                "name": f"{profile.name}, live",
+                "rate": "1/1",
+            }
+            if db.session.query(Campaign).filter_by(key=values["key"]).first() is None:
                 campaigns.launch(campaigns.create(values, actor=ACTOR), actor=ACTOR)
         db.session.commit()
 
@@ -86,12 +90,7 @@ def _feed(app: Flask, world: World, folder: Path, stopping: threading.Event) -> 
 
 def _finish_a_call(centre: Centre, number: int, folder: Path) -> None:
     record = centre.live_call(number, clock.now() - timedelta(minutes=12))
-    calls, contacts = folder / "live-calls.csv", folder / "live-contacts.csv"
-    write_export([record], calls, contacts)
-    options = CallOptions(
-        organisation=centre.organisation.key, site=centre.site.key, source=centre.site.key, contacts=contacts
-    )
-    import_calls(calls, options, actor=ACTOR)
+    take_in(centre.organisation, [record], folder)
     db.session.commit()
 
 

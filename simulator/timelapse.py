@@ -24,8 +24,16 @@ from flask import Flask
 from certification import programmes
 from intake.calls import CallOptions, import_calls
 from intake.roster import import_roster
-from scheduler import campaigns, clockwork, dispatch
-from simulator.centre import Centre, Memory, OrganisationProfile, organisations, write_export, write_roster
+from scheduler import campaigns, clockwork, dispatch, drawing
+from simulator.centre import (
+    CallRecord,
+    Centre,
+    Memory,
+    OrganisationProfile,
+    organisations,
+    write_export,
+    write_roster,
+)
 from simulator.chance import Chance
 from simulator.customers import PhoneCustomer
 from simulator.network import Call, PhoneNetwork
@@ -177,22 +185,19 @@ class TimeLapse:
         programmes.announce(programme, span.first_day, span.last_day, span.decision_day, actor=ACTOR)
 
     def _enter_day(self, day: date) -> None:
-        for centre in self._centres:
-            at = datetime.combine(day, IMPORTED_AT, ZoneInfo(centre.site.time_zone)).astimezone(UTC)
-            self.agenda.add(at, lambda centre=centre, day=day: self._import_day(centre, day))  # type: ignore[misc]
+        for profile in self._world.organisations:
+            # When the day is over at its last site, an organisation's telephone system hands over all of it.
+            at = datetime.combine(day, IMPORTED_AT, ZoneInfo(profile.sites[-1].time_zone)).astimezone(UTC)
+            self.agenda.add(at, lambda profile=profile: self._import_day(profile, day))  # type: ignore[misc]
         self.agenda.add(datetime.combine(day, time(0), UTC), lambda: self._progress(day))
 
-    def _import_day(self, centre: Centre, day: date) -> None:
-        records = centre.day(day)
+    def _import_day(self, profile: OrganisationProfile, day: date) -> None:
+        centres = [centre for centre in self._centres if centre.organisation is profile]
+        records = [record for centre in centres for record in centre.day(day)]
         if not records:
             return
-        calls, contacts = self._folder / "calls.csv", self._folder / "contacts.csv"
-        write_export(records, calls, contacts)
-        options = CallOptions(
-            organisation=centre.organisation.key, site=centre.site.key, source=centre.site.key, contacts=contacts
-        )
-        import_calls(calls, options, actor=ACTOR)
-        clockwork.draw()
+        take_in(profile, records, self._folder)
+        drawing.draw_campaign(db.session.query(Campaign).filter_by(key=campaign_key(profile)).one())
         db.session.commit()
 
     def _decide(self) -> None:
@@ -257,11 +262,22 @@ class TimeLapse:
                 self.agenda.add(opens_at, reader.act)
 
 
+def take_in(profile: OrganisationProfile, records: list[CallRecord], folder: Path) -> None:
+    """Writes the records as the organisation's telephone system would export them, and imports the files."""
+    calls, contacts = folder / f"{profile.key}-calls.csv", folder / f"{profile.key}-contacts.csv"
+    write_export(records, calls, contacts)
+    import_calls(calls, CallOptions(organisation=profile.key, source=profile.key, contacts=contacts), actor=ACTOR)
+
+
+def campaign_key(profile: OrganisationProfile) -> str:
+    return f"{profile.key}-half-year"
+
+
 def campaign_values(profile: OrganisationProfile, span: Span) -> dict[str, object]:
     """The campaign of an organisation as its administrator would write it down."""
     return {
         "organisation": profile.key,
-        "key": f"{span.first_day:%Y-%m}",
+        "key": campaign_key(profile),
         "name": f"{profile.name}, {span.first_day:%B} to {span.last_day:%B %Y}",
         "sites": [site.key for site in profile.sites],
         "starts_on": span.first_day,

@@ -1,0 +1,92 @@
+"""The commands, as an administrator types them."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from click.testing import Result
+from flask import Flask
+from sqlalchemy import update
+
+from survey.db import db
+from survey.models import Assessment, Certificate, Period, Response
+from tests import factories
+from tests.certification.world import World
+
+
+@pytest.fixture
+def run(app: Flask) -> Any:
+    def command(*words: str, status: int = 0) -> Result:
+        result = app.test_cli_runner().invoke(args=["certification", *words])
+        assert result.exit_code == status, result.output
+        return result
+
+    return command
+
+
+def test_the_whole_way(run: Any, world: World) -> None:
+    owner = ("--organisation", world.organisation.key)
+    factories.campaign([world.site], key="second")
+    db.session.commit()
+    made = run("programme-create", *owner, "--key", "p", "--name", "P", "--campaign", world.campaign.key, "--json")
+    assert json.loads(made.output)["rule_set"] == "sqm-2011"
+    of = (*owner, "--programme", "p")
+    days = ("--from", "2026-01-01", "--to", "2026-06-30", "--decision-on", "2026-07-06")
+    assert json.loads(run("announce", *of, *days, "--json").output)["sites"] == 1
+    agent = world.agent(name="Ada")
+    world.ask(agent, world_class=26)
+    db.session.commit()
+
+    standing = json.loads(run("standings", *of, "--level", "agent", "--as-of", "2026-07-01", "--json").output)
+    assert standing["standings"][0] | {"n": 26, "rate": "1/1", "passes": True} == standing["standings"][0]
+    assert "Ada" in run("standings", *of, "--from", "2026-01-01", "--to", "2026-01-31").output
+
+    assert run("assess").output == "Nothing is due.\n"
+    world.clock.move_to(datetime(2026, 7, 6, 12, tzinfo=UTC))
+    decided = json.loads(run("assess", "--json").output)["assessments"]
+    assert {each["name"]: each["decision"] for each in decided}["Ada"] == "certified"
+    assert run("assess").output == "Nothing is due.\n"
+
+    listed = json.loads(run("certificates", *owner, "--json").output)
+    assert [each["holder"] for each in listed] == ["Ada"]
+    number = listed[0]["id"]
+    assert "Agrees" in run("verify", number).output
+    assert json.loads(run("withdraw", number, "--reason", "She left.", "--json").output)["status"] == "withdrawn"
+    assert run("certificates").output == "No certificates.\n"
+    assert "withdrawn" in run("certificates", "--all").output
+    assert "is withdrawn already" in run("withdraw", number, "--reason", "Again.", status=1).stderr
+
+
+def test_verify_leaves_with_1_and_names_the_difference(run: Any, world: World) -> None:
+    world.announce()
+    survey_id = world.ask(world.agent(), world_class=26)[0]
+    world.decide()
+    db.session.execute(update(Response).where(Response.survey_id == survey_id).values(overall=3))
+    db.session.commit()
+    number = db.session.query(Certificate.public_id).scalar()
+    report = json.loads(run("verify", number, "--json", status=1).output)
+    assert not report["agrees"]
+    assert f"survey {survey_id}: overall was 5 when it was decided, is 3" in report["differences"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("standings", "--organisation", "nobody", "--programme", "p"), "no organisation 'nobody'"),
+        (("verify", "0" * 32), "no certificate has this number"),
+    ],
+)
+def test_refusals_are_one_line(run: Any, words: tuple[str, ...], said: str) -> None:
+    result = run(*words, status=1)
+    assert result.stderr.startswith("Refused: ") and said in result.stderr and result.stderr.count("\n") == 1
+
+
+def test_a_refused_announcement_leaves_nothing(run: Any, world: World) -> None:
+    db.session.commit()
+    of = ("--organisation", world.organisation.key, "--programme", "wcc")
+    days = ("--from", "2025-12-01", "--to", "2026-05-31", "--decision-on", "2026-07-06")
+    assert "has begun" in run("announce", *of, *days, status=1).stderr
+    assert db.session.query(Period).count() == db.session.query(Assessment).count() == 0
