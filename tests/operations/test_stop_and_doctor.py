@@ -1,0 +1,112 @@
+"""The global stop, the doctor's findings and the doors for machines."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterator
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from operations import doctor
+from survey import standstill
+from survey.clock import ManualClock
+from survey.db import db
+from survey.errors import Refused
+from survey.models import AuditEntry
+from survey.settings import Settings
+from tests import factories
+
+
+def test_stop_and_lift_by_command(app: Flask, at_noon: ManualClock) -> None:
+    runner = app.test_cli_runner()
+    stopped = runner.invoke(args=["stop", "--reason", "a complaint"])
+    assert stopped.exit_code == 0 and "flask stop --lift" in stopped.output
+    assert standstill.in_force() is not None
+    again = runner.invoke(args=["stop", "--json"])
+    assert json.loads(again.output)["stopped"] is True
+    assert runner.invoke(args=["stop", "--lift"]).output == "Contact goes on with the next tick.\n"
+    assert standstill.in_force() is None
+    assert runner.invoke(args=["stop", "--lift"]).exit_code == 1
+    assert [entry.action for entry in db.session.query(AuditEntry)] == ["contact stopped", "contact goes on"]
+
+
+def test_nothing_to_lift_is_refused(app: Flask, at_noon: ManualClock) -> None:
+    with pytest.raises(Refused, match="not stopped"):
+        standstill.lift("test")
+
+
+def test_health_and_readiness(client: FlaskClient, at_noon: ManualClock) -> None:
+    assert client.get("/healthz").get_json() == {"status": "ok"}
+    assert client.get("/readyz").get_json() == {"status": "ok", "contact": "going on"}
+    standstill.begin("test")
+    db.session.commit()
+    assert client.get("/readyz").get_json()["contact"] == "stopped"
+
+
+def test_metrics_count_without_naming(client: FlaskClient, at_noon: ManualClock) -> None:
+    attempt = factories.attempt()
+    db.session.commit()
+    told = client.get("/metrics").get_data(as_text=True)
+    assert 'aftercall_surveys{state="open"} 1.0' in told
+    assert 'aftercall_attempts{state="planned"} 1.0' in told
+    assert attempt.survey.agent.name not in told
+
+
+def test_the_front_door_leads_to_the_registry(client: FlaskClient) -> None:
+    assert client.get("/").headers["Location"] == "/registry"
+
+
+@pytest.fixture
+def listening() -> Iterator[int]:
+    """A port on which somebody answers."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+def settings_with(app: Flask, **given: object) -> Settings:
+    settings: Settings = app.config["SETTINGS"]
+    return settings.model_copy(update=given)
+
+
+class TestDoctor:
+    def test_the_database_and_its_tables_are_well(self, app: Flask) -> None:
+        settings = app.config["SETTINGS"]
+        assert doctor.database(settings).well
+        assert doctor.migrations(settings).well
+
+    def test_old_tables_say_how_to_mend_them(self, app: Flask) -> None:
+        db.session.execute(db.text("UPDATE alembic_version SET version_num = '0001'"))
+        found = doctor.migrations(app.config["SETTINGS"])
+        db.session.rollback()
+        assert not found.well and "flask db upgrade" in found.says
+
+    def test_a_missing_account_names_the_settings(self, app: Flask) -> None:
+        found = doctor.phone_network(settings_with(app, twilio_account_sid="", twilio_from=""))
+        assert not found.well and "TWILIO_ACCOUNT_SID, TWILIO_FROM" in found.says
+
+    def test_a_phone_network_that_answers(self, app: Flask, listening: int) -> None:
+        assert doctor.phone_network(settings_with(app, twilio_api_base=f"http://127.0.0.1:{listening}")).well
+
+    def test_a_phone_network_that_does_not(self, app: Flask, listening: int) -> None:
+        found = doctor.phone_network(settings_with(app, twilio_api_base="http://127.0.0.1:1"))
+        assert not found.well and "TWILIO_API_BASE" in found.says
+
+    @pytest.mark.parametrize("url", [None, "smtp://127.0.0.1:1"])
+    def test_a_mail_relay_that_is_not_there(self, app: Flask, url: str | None) -> None:
+        found = doctor.mail_relay(settings_with(app, smtp_url=url))
+        assert not found.well and "SMTP_URL" in found.says
+
+    @pytest.mark.parametrize(
+        ("url", "well"), [("https://survey.example.com", True), ("http://survey.example.com", False)]
+    )
+    def test_the_public_address_must_be_https(self, app: Flask, url: str, well: bool) -> None:
+        assert doctor.public_address(settings_with(app, public_base_url=url)).well is well
+
+    def test_the_command_lists_every_part_and_fails_when_one_does(self, app: Flask) -> None:
+        result = app.test_cli_runner().invoke(args=["doctor", "--json"])
+        parts = [finding["part"] for finding in json.loads(result.output)]
+        assert parts[:4] == ["database", "tables", "phone network", "mail relay"]
+        assert result.exit_code == 1
