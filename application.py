@@ -80,6 +80,8 @@ def _flask_settings(settings: Settings) -> dict[str, Any]:
             "pool_pre_ping": True,
             # The connection used last again: it has the statements prepared.
             "pool_use_lifo": True,
+            # A failed statement is told and logged without its values: they may be a customer's.
+            "hide_parameters": True,
         },
         "SESSION_COOKIE_HTTPONLY": True,
         "SESSION_COOKIE_SAMESITE": "Lax",

@@ -15,6 +15,9 @@ from survey.clock import iso
 from survey.commands import PoliteGroup, emit, json_option
 from survey.errors import InputError
 
+# No calendar tells the holidays of others.
+YEARS = range(1970, 2101)
+HIGHEST_ID = 2**63 - 1
 EVERY_ORGANISATION = Scope(None)
 
 
@@ -79,7 +82,7 @@ def draw(key_hex: str, source: str, external_id: str, rate: str | None, as_json:
 
 
 @explain.command("call")
-@click.argument("call_id", type=int)
+@click.argument("call_id", type=click.IntRange(1, HIGHEST_ID))
 @json_option
 def call(call_id: int, as_json: bool) -> None:
     """The whole story of a call: draw, attempts, answers, and what it came to."""
@@ -90,13 +93,15 @@ def call(call_id: int, as_json: bool) -> None:
 
 
 def moment(text: str) -> datetime:
-    """An ISO 8601 time with its offset. Raises InputError without one: a local time means nothing here."""
+    """An ISO 8601 time of YEARS with its offset. Raises InputError without one: a local time means nothing here."""
     try:
         parsed = datetime.fromisoformat(text)
     except ValueError:
         raise InputError(f"{text!r} is not a time", how="Write it as 2026-07-02T15:00:00-04:00.") from None
     if parsed.tzinfo is None:
         raise InputError(f"{text!r} has no offset", how="Add one, such as -04:00 or Z.")
+    if parsed.year not in YEARS:
+        raise InputError(f"{text!r} is too far from today", how=f"Give a year from {YEARS[0]} to {YEARS[-1]}.")
     return parsed
 
 

@@ -1,5 +1,11 @@
 """The application as web servers and the `flask` command find it."""
 
-from application import create_app
+import sys
 
-app = create_app()
+from application import create_app
+from survey.errors import AftercallError
+
+try:
+    app = create_app()
+except AftercallError as refusal:
+    sys.exit(f"Refused: {refusal}")

@@ -33,8 +33,24 @@ def decide_due() -> list[Assessment]:
     """Decides every period whose day has come, and awards its certificates; returns the assessments made (flushed).
 
     The decision day begins in the zone of the period's first site. A period with surveys that another machine is just
-    closing waits for the next call, one that another machine is deciding is left to it.
+    closing waits for the next call, one that another machine is deciding is left to it. One on which the two counts
+    disagree stays undecided, with an error in the log; it does not hold up the others.
     """
+    due = _due()
+    if due:
+        _close_what_is_over()
+        counts.refresh_statistics()
+    return [made for period in due if _is_closed(period) for made in _decided(period)]
+
+
+def undecided() -> list[Period]:
+    """Periods whose day has come and that are not decided, earliest first: what `decide_due` had to leave."""
+    waiting = select(Period).where(Period.decided_at.is_(None)).order_by(Period.decision_on, Period.id)
+    return [each for each in db.session.scalars(waiting) if programmes.decision_moment(each) <= clock.now()]
+
+
+def _due() -> list[Period]:
+    """The same, locked, without those that another machine is deciding."""
     now = clock.now()
     tomorrow = (now + timedelta(days=1)).date()
     waiting = db.session.scalars(
@@ -44,11 +60,17 @@ def decide_due() -> list[Assessment]:
         .with_for_update(skip_locked=True, of=Period)
         .execution_options(populate_existing=True)
     ).all()
-    due = [period for period in waiting if programmes.decision_moment(period) <= now]
-    if due:
-        _close_what_is_over()
-        counts.refresh_statistics()
-    return [made for period in due if _is_closed(period) for made in decide(period)]
+    return [period for period in waiting if programmes.decision_moment(period) <= now]
+
+
+def _decided(period: Period) -> list[Assessment]:
+    """All of the period's assessments, or none of them."""
+    try:
+        with db.session.begin_nested():
+            return decide(period)
+    except Disagreement as error:
+        log.error("nothing decided", period=period.id, reason=str(error))
+        return []
 
 
 def decide(period: Period) -> list[Assessment]:

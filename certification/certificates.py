@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Sequence
 from datetime import date
@@ -17,6 +18,9 @@ from survey.db import db
 from survey.errors import InputError, NotFound, Refused
 from survey.models import Assessment, Certificate, Decision, Level, Period, Site
 
+PUBLIC_ID_BYTES = 16
+PUBLIC_ID = re.compile(rf"[0-9a-f]{{{2 * PUBLIC_ID_BYTES}}}")
+
 
 class Status(StrEnum):
     VALID = "valid"
@@ -27,7 +31,8 @@ class Status(StrEnum):
 def award(period: Period, rule: RuleSet, made: Sequence[Assessment]) -> list[Certificate]:
     """A certificate for every assessment that passed, achieved on the announced decision day (flushed).
 
-    The organisation's ends with the earliest of its sites'.
+    The organisation's ends with the earliest of its sites'. All are self-declared: a name typed by whoever runs the
+    centre is no issuer, and there is no door yet through which one could sign with a key of their own.
     """
     passed = [each for each in made if each.decision is Decision.CERTIFIED]
     valid_until = same_date_later(period.decision_on, rule.valid_years)
@@ -57,7 +62,9 @@ def status(certificate: Certificate, today: date | None = None) -> Status:
 
 def by_public_id(public_id: str) -> Certificate:
     """The certificate of that public address. Raises NotFound."""
-    certificate = db.session.scalars(select(Certificate).where(Certificate.public_id == public_id)).one_or_none()
+    certificate = None
+    if PUBLIC_ID.fullmatch(public_id):
+        certificate = db.session.scalars(select(Certificate).where(Certificate.public_id == public_id)).one_or_none()
     if certificate is None:
         raise NotFound("no certificate has this number", how="Check it against the one on the certificate.")
     return certificate
@@ -99,13 +106,13 @@ def withdraw_closed_sites() -> list[Certificate]:
 
 def _certificate(period: Period, assessment: Assessment, valid_until: date) -> Certificate:
     return Certificate(
-        public_id=secrets.token_hex(16),
+        public_id=secrets.token_hex(PUBLIC_ID_BYTES),
         assessment=assessment,
         organisation=period.programme.organisation,
         level=assessment.level,
         subject_id=assessment.subject_id,
         subject_name=assessment.subject_name,
-        issuer=period.programme.issuer,
+        issuer=None,
         achieved_on=period.decision_on,
         valid_until=valid_until,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date
 from typing import Any
 
 import click
@@ -15,7 +15,25 @@ from survey.db import db
 from survey.errors import InputError, NotFound
 from survey.models import Assessment, Campaign, Certificate, Level, Organisation, Period, Programme
 
-DAY = click.DateTime(["%Y-%m-%d"])
+FIRST_YEAR, LAST_YEAR = 1990, 2100
+
+
+class Day(click.ParamType[date]):
+    """A day written as 2026-03-31, of a year that somebody alive may mean."""
+
+    name = "day"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> date:
+        try:
+            day = date.fromisoformat(value)
+        except ValueError:
+            self.fail(f"{value!r} is not a day; write it as 2026-03-31", param, ctx)
+        if not FIRST_YEAR <= day.year <= LAST_YEAR:
+            self.fail(f"the year of {value} is not between {FIRST_YEAR} and {LAST_YEAR}", param, ctx)
+        return day
+
+
+DAY = Day()
 organisation_option = click.option("--organisation", "organisation_key", required=True, help="Key of the organisation.")
 programme_option = click.option("--programme", "key", required=True, help="Key of the programme.")
 
@@ -29,7 +47,6 @@ commands: tuple[click.Command, ...] = (certification,)
 @click.option("--name", required=True)
 @click.option("--rule-set", default="sqm-2011", show_default=True)
 @click.option("--campaign", "campaign_keys", multiple=True, required=True, help="Key of a campaign in its frame.")
-@click.option("--issuer", help="Who issues its certificates; without one they are self-declared.")
 @json_option
 def programme_create(
     organisation_key: str,
@@ -37,13 +54,12 @@ def programme_create(
     name: str,
     rule_set: str,
     campaign_keys: tuple[str, ...],
-    issuer: str | None,
     as_json: bool,
 ) -> None:
     """Names what an organisation is certified on."""
     organisation = _organisation(organisation_key)
     campaigns = [_campaign(organisation, each) for each in campaign_keys]
-    programme = programmes.create(organisation, key, name, rule_set, campaigns, issuer)
+    programme = programmes.create(organisation, key, name, rule_set, campaigns)
     db.session.commit()
     report = {"programme": programme.key, "organisation": organisation.key, "rule_set": programme.rule_set}
     emit(report, [f"Programme {programme.key} of {organisation.name}, rule set {programme.rule_set}."], as_json)
@@ -56,12 +72,10 @@ def programme_create(
 @click.option("--to", "ends_on", type=DAY, required=True, help="Last day of a month.")
 @click.option("--decision-on", type=DAY, required=True, help="The day the decision is made.")
 @json_option
-def announce(
-    organisation_key: str, key: str, starts_on: datetime, ends_on: datetime, decision_on: datetime, as_json: bool
-) -> None:
+def announce(organisation_key: str, key: str, starts_on: date, ends_on: date, decision_on: date, as_json: bool) -> None:
     """Announces a period and its decision day, and freezes its scope."""
     programme = programmes.named(organisation_key, key)
-    period = programmes.announce(programme, starts_on.date(), ends_on.date(), decision_on.date())
+    period = programmes.announce(programme, starts_on, ends_on, decision_on)
     db.session.commit()
     report = _period(period) | {level: len(period.scope[level]) for level in ("sites", "supervisors", "agents")}
     text = f"Announced: {period.starts_on} to {period.ends_on}, decided on {period.decision_on}."
@@ -79,22 +93,21 @@ def announce(
 def show_standings(
     organisation_key: str,
     key: str,
-    starts_on: datetime | None,
-    ends_on: datetime | None,
-    as_of: datetime | None,
+    starts_on: date | None,
+    ends_on: date | None,
+    as_of: date | None,
     level: str | None,
     as_json: bool,
 ) -> None:
     """Where everybody is, and what is missing. The latest announced period, unless days are given."""
     programme = programmes.named(organisation_key, key)
-    day = None if as_of is None else as_of.date()
     if starts_on is not None and ends_on is not None:
-        first, last, rule = starts_on.date(), ends_on.date(), rules.load(programme.rule_set)
-        found = standings.between(programme, first, last, day)
+        first, last, rule = starts_on, ends_on, rules.load(programme.rule_set)
+        found = standings.between(programme, first, last, as_of)
     elif starts_on is None and ends_on is None:
         period = _latest_period(programme)
         first, last, rule = period.starts_on, period.ends_on, programmes.rule_of(period)
-        found = standings.for_period(period, day)
+        found = standings.for_period(period, as_of)
     else:
         raise InputError("--from and --to go together")
     shown = [each for each in found if level in (None, each.level)]
@@ -105,14 +118,25 @@ def show_standings(
 @certification.command("assess")
 @json_option
 def assess(as_json: bool) -> None:
-    """Makes every decision whose announced day has come; before the day, or a second time, it does nothing."""
+    """Makes every decision whose announced day has come; before the day, or a second time, it does nothing.
+
+    Exit status 1 when one is due and cannot be made yet.
+    """
     made = assessments.decide_due()
     ended = certificates.withdraw_closed_sites()
     db.session.commit()
+    waiting = assessments.undecided()
     lines = [f"{each.level:<12} {each.subject_name:<28} {_decided(each)}" for each in made]
     lines += [f"withdrawn: {each.subject_name}, {each.withdrawn_reason}" for each in ended]
-    report = {"assessments": [_assessment(each) for each in made], "withdrawn": [each.public_id for each in ended]}
+    lines += [f"not decided: {_waiting(each)}" for each in waiting]
+    report = {
+        "assessments": [_assessment(each) for each in made],
+        "withdrawn": [each.public_id for each in ended],
+        "not_decided": [_period(each) for each in waiting],
+    }
     emit(report, lines or ["Nothing is due."], as_json)
+    if waiting:
+        click.get_current_context().exit(1)
 
 
 @certification.command("certificates")
@@ -188,6 +212,13 @@ def _latest_period(programme: Programme) -> Period:
     if found is None:
         raise NotFound(f"{programme.name} has no announced period", how="Give --from and --to, or announce one first.")
     return found
+
+
+def _waiting(period: Period) -> str:
+    return (
+        f"{period.programme.name}, {period.starts_on} to {period.ends_on}, due on {period.decision_on}:"
+        " a survey is still open, or two counts disagree; the log says which"
+    )
 
 
 def _period(period: Period) -> dict[str, Any]:

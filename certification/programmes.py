@@ -30,10 +30,9 @@ def create(
     name: str,
     rule_set: str,
     campaigns: Sequence[Campaign],
-    issuer: str | None = None,
     actor: str = audit.COMMAND_LINE,
 ) -> Programme:
-    """A new programme of the organisation. `issuer` None: its certificates are self-declared.
+    """A new programme of the organisation.
 
     Raises NotFound for an unknown rule set, InputError for campaigns that are none or another organisation's, Refused
     when the key is taken.
@@ -50,7 +49,6 @@ def create(
         key=key,
         name=name,
         rule_set=rule.name,
-        issuer=issuer or None,
         campaigns=list(campaigns),
     )
     db.session.add(programme)
@@ -85,10 +83,13 @@ def announce(
     Raises InputError for days that cannot be, Refused when the period has begun, overlaps another one, or would be
     decided before its last survey can have closed.
     """
-    db.session.execute(select(Programme.id).where(Programme.id == programme.id).with_for_update())
+    # One announcement of an organisation at a time: two at once would not see that they overlap.
+    db.session.execute(select(Organisation.id).where(Organisation.id == programme.organisation_id).with_for_update())
     rule = rules.load(programme.rule_set)
     _check_months(rule, starts_on, ends_on)
-    sites = _active_sites(programme, starts_on, ends_on)
+    sites = sites_between(programme, starts_on, ends_on)
+    if not sites:
+        raise Refused(f"{programme.organisation.name} has no site in that period", how="Import its roster first.")
     _check_not_begun(sites, starts_on)
     _check_overlap(programme, starts_on, ends_on)
     _check_decision(sites, ends_on, decision_on)
@@ -153,14 +154,13 @@ def _check_not_begun(sites: Sequence[Site], starts_on: date) -> None:
 
 
 def _check_overlap(programme: Programme, starts_on: date, ends_on: date) -> None:
-    """No call is assessed twice by one rule set: not by this programme, nor by another one that shares a campaign."""
-    campaign_ids = [campaign.id for campaign in programme.campaigns]
-    shares_frame = Programme.campaigns.any(Campaign.id.in_(campaign_ids))
+    """Nobody is assessed twice for the same days by one rule set: a second programme would be a second try."""
     other = db.session.scalars(
         select(Period)
         .join(Programme, Programme.id == Period.programme_id)
         .where(
-            or_(Programme.id == programme.id, (Programme.rule_set == programme.rule_set) & shares_frame),
+            Programme.organisation_id == programme.organisation_id,
+            Programme.rule_set == programme.rule_set,
             Period.starts_on <= ends_on,
             Period.ends_on >= starts_on,
         )
@@ -169,7 +169,7 @@ def _check_overlap(programme: Programme, starts_on: date, ends_on: date) -> None
     if other is not None:
         raise Refused(
             f"it overlaps the period {other.starts_on} to {other.ends_on} of {other.programme.name}",
-            how=f"Begin after {other.ends_on}: no call is assessed twice.",
+            how=f"Begin after {other.ends_on}: nobody is assessed twice for the same days.",
         )
 
 
@@ -194,20 +194,19 @@ def earliest_decision(sites: Sequence[Site], ends_on: date) -> date:
     return day
 
 
-def _active_sites(programme: Programme, starts_on: date, ends_on: date) -> list[Site]:
-    """Every site of the organisation that exists in the period, in a campaign or not: none can be left out."""
-    sites = db.session.scalars(
-        select(Site)
-        .where(
-            Site.organisation_id == programme.organisation_id,
-            or_(Site.closed_on.is_(None), Site.closed_on > starts_on),
-            or_(Site.opened_on.is_(None), Site.opened_on <= ends_on),
+def sites_between(programme: Programme, starts_on: date, ends_on: date) -> list[Site]:
+    """Every site of the organisation that exists in those days, in a campaign or not: none can be left out."""
+    return list(
+        db.session.scalars(
+            select(Site)
+            .where(
+                Site.organisation_id == programme.organisation_id,
+                or_(Site.closed_on.is_(None), Site.closed_on > starts_on),
+                or_(Site.opened_on.is_(None), Site.opened_on <= ends_on),
+            )
+            .order_by(Site.id)
         )
-        .order_by(Site.id)
-    ).all()
-    if not sites:
-        raise Refused(f"{programme.organisation.name} has no site in that period", how="Import its roster first.")
-    return list(sites)
+    )
 
 
 def _scope(

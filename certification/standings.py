@@ -19,6 +19,7 @@ from certification.judging import Counts, Coverage, Verdict, judge, judge_organi
 from certification.rules import RuleSet
 from survey import clock
 from survey.db import db
+from survey.errors import InputError
 from survey.models import (
     Agent,
     Assignment,
@@ -110,15 +111,16 @@ def for_period(period: Period, as_of: date | None = None) -> list[Standing]:
 
 
 def between(programme: Programme, starts_on: date, ends_on: date, as_of: date | None = None) -> list[Standing]:
-    """Standings over any days, by the programme's present rule and campaigns: to look at, never to decide by."""
+    """Standings over any days, by the programme's present rule and campaigns: to look at, never to decide by.
+
+    Raises InputError where the days run backwards.
+    """
+    if ends_on < starts_on:
+        raise InputError(f"{starts_on} to {ends_on} runs backwards", how="Give the first day first.")
     frame, last = _seen(tuple(campaign.id for campaign in programme.campaigns), starts_on, ends_on, as_of)
-    sites = db.session.scalars(
-        select(Site).where(
-            Site.organisation_id == programme.organisation_id, or_(Site.closed_on.is_(None), Site.closed_on > starts_on)
-        )
-    ).all()
+    sites = programmes.sites_between(programme, starts_on, ends_on)
     nobody: dict[Level, frozenset[int]] = {Level.AGENT: frozenset(), Level.SUPERVISOR: frozenset()}
-    return answer(Question(programme.organisation, frame, rules.load(programme.rule_set), list(sites), nobody, last))
+    return answer(Question(programme.organisation, frame, rules.load(programme.rule_set), sites, nobody, last))
 
 
 def question_of(period: Period, as_of: date | None = None) -> Question:

@@ -22,7 +22,7 @@ def current_registry() -> Response:
     return _cacheable(make_response(render_template("certification/registry.html", page=registry.read(), words=words)))
 
 
-@blueprint.get("/registry/<int:year>")
+@blueprint.get("/registry/<int(max=9999):year>")
 @public
 def registry_of_year(year: int) -> Response:
     """Everything achieved in a year, ended or not."""

@@ -33,8 +33,8 @@ class Wanted:
     def parsed(cls, args: Mapping[str, str]) -> Wanted:
         """From the query of the address. Raises InputError naming the field that cannot be read."""
         return cls(
-            external_id=args.get("id", "").strip(),
-            agent=args.get("agent", "").strip(),
+            external_id=_text(args.get("id", ""), "id"),
+            agent=_text(args.get("agent", ""), "agent"),
             site_id=number_in(args.get("site", ""), "site"),
             first=_day(args.get("from", ""), "from"),
             last=_day(args.get("to", ""), "to"),
@@ -141,6 +141,12 @@ def _shown(ids: list[int]) -> list[Row[Any]]:
             .order_by(Call.ended_at.desc(), Call.id.desc())
         )
     )
+
+
+def _text(text: str, field: str) -> str:
+    if "\0" in text:
+        raise InputError("contains a NUL byte", where=field, how="Type it anew.")
+    return text.strip()
 
 
 def _day(text: str, field: str) -> date | None:

@@ -115,7 +115,7 @@ def _rejected_rows(within: Scope, now: datetime) -> Iterator[Item]:
     for record in imports:
         yield Item(
             f"{_many(record.rejected, 'row')} of {record.read} in {record.file_name} could not be taken.",
-            "Each stands with its reason in the rejects file beside it: mend them and import it again.",
+            "Each stands with its reason in the rejects file. Mend it in the file it came from, and import that again.",
         )
 
 

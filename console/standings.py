@@ -31,7 +31,10 @@ HEADINGS = {
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which programme and which of its periods to show; without one, the last complete months its rule asks for."""
+    """Which programme and which of its periods to show; without one, the last complete months its rule asks for.
+
+    Where those are just an announced period's, it is that period that is shown, with what is or will be decided on it.
+    """
 
     programme_id: int | None = None
     period_id: int | None = None
@@ -84,6 +87,10 @@ def read(within: Scope, wanted: Wanted) -> Page:
     if wanted.period_id is None:
         return _recent(known, programme, periods)
     period: Period = found(next((each for each in periods if each.id == wanted.period_id), None), "period")
+    return _announced(known, programme, periods, period)
+
+
+def _announced(known: list[Programme], programme: Programme, periods: tuple[Period, ...], period: Period) -> Page:
     return Page(
         known,
         programme,
@@ -106,6 +113,9 @@ def last_complete_months(today: date, months: int) -> tuple[date, date]:
 def _recent(known: list[Programme], programme: Programme, periods: tuple[Period, ...]) -> Page:
     rule = rules.load(programme.rule_set)
     starts_on, ends_on = last_complete_months(clock.now().date(), rule.months)
+    for period in periods:
+        if (period.starts_on, period.ends_on) == (starts_on, ends_on):
+            return _announced(known, programme, periods, period)
     shown = tuple(certification_standings.between(programme, starts_on, ends_on))
     return Page(known, programme, periods, None, starts_on, ends_on, rule, shown)
 

@@ -18,6 +18,9 @@ from survey.doors import public, signed_in
 csrf = CSRFProtect()
 blueprint = Blueprint("console", __name__, url_prefix="/console", template_folder="templates")
 STATIC = Path(__file__).parent / "static"
+# As many as the database's ids go up to.
+CAMPAIGN = f"/campaigns/<int(max={2**63 - 1}):campaign_id>"
+CALL = f"/calls/<int(max={2**63 - 1}):call_id>"
 
 
 @blueprint.before_request
@@ -44,7 +47,7 @@ def list_campaigns() -> ResponseReturnValue:
     return render_template("console/campaigns.html", rows=campaigns.rows(scope.current()))
 
 
-@blueprint.get("/campaigns/<int:campaign_id>")
+@blueprint.get(CAMPAIGN)
 @signed_in(*scope.CALL_READERS)
 def show_campaign(campaign_id: int) -> ResponseReturnValue:
     campaign = campaigns.one(scope.current(), campaign_id)
@@ -52,7 +55,7 @@ def show_campaign(campaign_id: int) -> ResponseReturnValue:
     return render_template("console/campaign.html", page=campaigns.read(campaign), may_act=may_act)
 
 
-@blueprint.post("/campaigns/<int:campaign_id>/pause")
+@blueprint.post(f"{CAMPAIGN}/pause")
 @signed_in(*scope.CAMPAIGN_MANAGERS)
 def pause_campaign(campaign_id: int) -> ResponseReturnValue:
     campaign = campaigns.one(scope.current(), campaign_id)
@@ -62,7 +65,7 @@ def pause_campaign(campaign_id: int) -> ResponseReturnValue:
     return redirect(url_for("console.show_campaign", campaign_id=campaign_id), 303)
 
 
-@blueprint.post("/campaigns/<int:campaign_id>/resume")
+@blueprint.post(f"{CAMPAIGN}/resume")
 @signed_in(*scope.CAMPAIGN_MANAGERS)
 def resume_campaign(campaign_id: int) -> ResponseReturnValue:
     campaign = campaigns.one(scope.current(), campaign_id)
@@ -82,7 +85,7 @@ def list_calls() -> ResponseReturnValue:
     )
 
 
-@blueprint.get("/calls/<int:call_id>")
+@blueprint.get(CALL)
 @signed_in(*scope.CALL_READERS)
 def show_call(call_id: int) -> ResponseReturnValue:
     return render_template("console/call.html", page=story.read(scope.current(), call_id))

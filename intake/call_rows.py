@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from intake.formats import as_text
-from intake.mapping import CallMapping
+from intake.mapping import SEALED_FIELDS, CallMapping
 from intake.moments import Moments, placed
 from intake.people import Contact, read_contact
 from intake.rows import Row, RowFault, shown
@@ -74,7 +74,8 @@ class Cells:
         if pairs is None or (not raw and "" not in pairs):
             return raw
         if raw.casefold() not in pairs:
-            raise RowFault("a value the mapping does not name", column=self.column(name), detail=shown(raw))
+            detail = "" if name in SEALED_FIELDS else shown(raw)
+            raise RowFault("a value the mapping does not name", column=self.column(name), detail=detail)
         return pairs[raw.casefold()]
 
     def column(self, name: str) -> str:

@@ -19,7 +19,7 @@ from intake.call_rows import CallReader, Cells, IncomingCall, row_text
 from intake.call_store import CallStore, Fate, Outcome
 from intake.contacts import ContactsFile, staged
 from intake.formats import Table, as_text, given_table, open_table
-from intake.mapping import CALL_FIELDS, CallMapping, DateOrder, guessed, positions
+from intake.mapping import CALL_FIELDS, SEALED_FIELDS, CallMapping, DateOrder, guessed, positions
 from intake.moments import is_numeric_date, moments_of, order_shown_by
 from intake.rejects import RejectsFile
 from intake.reports import ImportReport, begin, file_sha256, keep
@@ -33,7 +33,6 @@ from survey.models import ImportKind, Organisation, Site
 BATCH = 1_000
 # How many rows are looked at to see whether the file writes dates as 03/04/2026.
 PEEK = 200
-CONTACT_COLUMNS = frozenset({"phone", "email"})
 DRAWN_ALREADY = "drawn already, kept as it was drawn"
 MADE_AGENTS = "agents made from the calls, at the site of their first call since its day, without a supervisor"
 
@@ -99,7 +98,7 @@ class _Import:
             raise InputError(
                 "the rows name their site", where="--source", how="Name the telephone system: --source NAME."
             )
-        self.shown_columns = [name for name in self.cells.places if name not in CONTACT_COLUMNS]
+        self.shown_columns = [name for name in self.cells.places if name not in SEALED_FIELDS]
 
     def run(self, actor: str) -> None:
         moments = moments_of(self.mapping, self.options.date_order)
@@ -111,7 +110,7 @@ class _Import:
             import_id = begin(self.report, self.organisation.id, actor, self.source)
             self.store = CallStore(self.organisation.id, self.source, import_id, self._given(joined))
             with RejectsFile(self._rejects_path(import_id), self._rejects_header()) as self.rejects:
-                self.rejects.check()
+                self.rejects.check((self._path_read(), self.options.contacts))
                 self._take(joined)
             self._finish(staff, joined, actor)
 
@@ -198,6 +197,9 @@ class _Import:
 
     def _has_formats(self, column: str) -> bool:
         return bool(self.mapping.date_format if column == "date" else self.mapping.datetime_format)
+
+    def _path_read(self) -> Path | None:
+        return self.table.source if isinstance(self.table.source, Path) else None
 
     def _rejects_header(self) -> list[str]:
         return [self.cells.column(name) for name in self.shown_columns]

@@ -74,10 +74,12 @@ def staged(path: Path, mapping: CallMapping) -> Iterator[ContactsFile]:
         connection.execute(
             text("CREATE TEMPORARY TABLE incoming_contacts (external_id text, position bigint, sealed text)")
         )
-        _copy(connection, table, columns, report)
-        connection.execute(text("CREATE INDEX ON incoming_contacts (external_id)"))
-        yield ContactsFile(connection, frozenset(columns), report)
-        connection.execute(text("DROP TABLE incoming_contacts"))
+        try:
+            _copy(connection, table, columns, report)
+            connection.execute(text("CREATE INDEX ON incoming_contacts (external_id)"))
+            yield ContactsFile(connection, frozenset(columns), report)
+        finally:
+            connection.execute(text("DROP TABLE incoming_contacts"))
 
 
 def _copy(connection: Connection, table: Table, columns: dict[str, int], report: ImportReport) -> None:

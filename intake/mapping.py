@@ -36,14 +36,10 @@ CALL_FIELDS = (
     "internal",
 )
 CONTACT_FIELDS = ("external_id", "phone", "email", "language", "consents_to_calls", "relay")
+# How customers are reached: kept sealed, and repeated in no message, report or rejects file.
+SEALED_FIELDS = frozenset({"phone", "email"})
 # The only other names that are guessed; everything else is said in a mapping.
 ALIASES = {"call_id": "external_id", "callid": "external_id", "id": "external_id"}
-FORMATS_OF = {
-    "date": "date_format",
-    "time": "time_format",
-    "started_at": "datetime_format",
-    "ended_at": "datetime_format",
-}
 
 DateOrder = Literal["dmy", "mdy", "ymd"]
 

@@ -1,10 +1,13 @@
-"""The rejects file: every row that was not taken, with line, column and reason, to be corrected and handed in again."""
+"""The rejects file: every row that was not taken, with line, column and reason: what to correct in the file it is of.
+
+It is no file to hand in again: it has no contacts, and its cells are made harmless for a spreadsheet.
+"""
 
 from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO
@@ -26,10 +29,17 @@ class RejectsFile:
         self._file: TextIO | None = None
         self._writer: Any = None
 
-    def check(self) -> None:
-        """Raises InputError when the file could not be made: better before the import than in its midst."""
-        if self.path is not None and (self.path.is_dir() or not os.access(self.path.parent, os.W_OK)):
-            raise InputError("cannot be written", where=str(self.path), how="Name another file with --rejects.")
+    def check(self, read: Collection[Path | None] = ()) -> None:
+        """Raises InputError when the file cannot be made or is one of those `read`: better now than in the midst."""
+        if self.path is None:
+            return
+        how = "Name another file with --rejects."
+        if self.path.resolve() in {path.resolve() for path in read if path is not None}:
+            raise InputError("would overwrite the file that is read", where=str(self.path), how=how)
+        if self.path.exists() and not self.path.is_file():
+            raise InputError("is not a file", where=str(self.path), how=how)
+        if not os.access(self.path if self.path.exists() else self.path.parent, os.W_OK):
+            raise InputError("cannot be written", where=str(self.path), how=how)
 
     def add(self, line: int, column: str, reason: str, cells: Sequence[str]) -> None:
         if self.path is None:

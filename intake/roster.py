@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import select
 
+from intake.bulk import take_turn
 from intake.reports import ImportReport, begin, file_sha256, keep
 from intake.roster_file import (
     AssignmentEntry,
@@ -40,6 +41,7 @@ def import_roster(path: Path, *, assignments: Path | None = None, actor: str) ->
     file = read_roster(path, assignments)
     report = ImportReport(ImportKind.ROSTER, path.name, _sha256(path, assignments))
     organisation = _organisation(file.organisation, report)
+    take_turn(organisation.id)
     begin(report, organisation.id, actor)
     _Roster(organisation, report).take(file)
     for bad in file.bad:

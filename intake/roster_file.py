@@ -8,6 +8,7 @@ from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Generic, TypeVar
 
+from phonenumbers import SUPPORTED_REGIONS
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from intake.formats import open_table
@@ -34,7 +35,22 @@ def _weekday(day: object) -> object:
     raise ValueError(f"{day!r} is not a day of the week; write {', '.join(WEEKDAYS)}")
 
 
-Text = Annotated[str, Field(min_length=1, max_length=200)]
+def _country(code: str) -> str:
+    """Holiday tables answer to nicknames too ("UK", "USA"), telephone numbers to ISO 3166 codes only."""
+    if code not in SUPPORTED_REGIONS:
+        raise ValueError(f"{code!r} is not a country; write its ISO 3166 code, such as US or GB")
+    return code
+
+
+def _plain(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("contains a NUL byte")
+    return text
+
+
+Line = Annotated[str, AfterValidator(_plain)]
+Text = Annotated[Line, Field(min_length=1, max_length=200)]
+Country = Annotated[str, AfterValidator(_country)]
 Weekday = Annotated[int, BeforeValidator(_weekday)]
 Zone = Annotated[str, AfterValidator(_zone)]
 
@@ -46,11 +62,11 @@ class _Entry(BaseModel):
 class OrganisationEntry(_Entry):
     key: Text
     name: Text
-    country: Text
+    country: Country
     language: Text = "en"
-    postal_address: str = ""
-    phone: str = ""
-    privacy_url: str = ""
+    postal_address: Line = ""
+    phone: Line = ""
+    privacy_url: Line = ""
 
     @model_validator(mode="after")
     def _country_known(self) -> OrganisationEntry:
@@ -63,7 +79,7 @@ class SiteEntry(_Entry):
     key: Text
     name: Text
     time_zone: Zone
-    country: Text
+    country: Country
     subdivision: str | None = None
     weekend: list[Weekday] | None = None
     closed_days: list[date] = []

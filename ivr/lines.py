@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from ivr.conversation import Situation
 from ivr.twiml import Facts
 from ivr.wording import LANGUAGES, spoken
-from survey import attempts, clock, logs
+from survey import attempts, clock, lifecycle, logs
 from survey.db import db
 from survey.models import (
     Answer,
@@ -45,7 +45,7 @@ LINE_OF = (
         Organisation.phone,
         Site.time_zone,
         select(func.array_agg(Answer.question))
-        .where(Answer.survey_id == Survey.id)
+        .where(Answer.survey_id == Survey.id, lifecycle.BY_THE_CUSTOMER)
         .scalar_subquery()
         .label("answered"),
         select(func.max(Answer.sequence)).where(Answer.attempt_id == Attempt.id).scalar_subquery().label("last_step"),

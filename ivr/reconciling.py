@@ -150,7 +150,7 @@ def _settle(doubtful: Doubtful, found: Iterable[Found]) -> bool:
     # Twilio's list may lag, so this is no proof that nobody was called: the attempt ends as unknown, and is never
     # dialled again. Whether there is a new one, the plan decides, within its caps. A webhook that turns up after all
     # still binds the call to this attempt (lines.py) and corrects its outcome (records.py).
-    return attempts.end(doubtful.attempt_id, Outcome.UNKNOWN, "no call found at Twilio five minutes after the intent")
+    return attempts.give_up(doubtful.attempt_id, "no call found at Twilio five minutes after the intent")
 
 
 def _fitting(doubtful: Doubtful, found: Iterable[Found]) -> Found | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import smtplib
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -67,7 +67,9 @@ def migrations(_settings: Settings) -> Finding:
     except SQLAlchemyError:
         return Finding("tables", False, "cannot be read")
     if here != newest:
-        return Finding("tables", False, f"are at revision {here}, this release needs {newest}: run flask db upgrade")
+        return Finding(
+            "tables", False, f"are at revision {here}, this release needs {newest}: run flask database upgrade"
+        )
     return Finding("tables", True, f"are at revision {here}")
 
 
@@ -84,19 +86,21 @@ def phone_network(settings: Settings) -> Finding:
     ]
     if missing:
         return Finding("phone network", False, f"not set up: set {', '.join(missing)}")
-    parts = urlsplit(settings.twilio_api_base or "https://api.twilio.com")
-    host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
-    return _reachable("phone network", host, port, "check the network and TWILIO_API_BASE")
+    place = _place(settings.twilio_api_base or "https://api.twilio.com", {"https": 443, "http": 80})
+    if place is None:
+        return Finding("phone network", False, "TWILIO_API_BASE is not an address such as http://127.0.0.1:8010")
+    return _reachable("phone network", *place, "check the network and TWILIO_API_BASE")
 
 
 def mail_relay(settings: Settings) -> Finding:
     if not settings.smtp_url:
         return Finding("mail relay", False, "not set up: set SMTP_URL, for example smtps://user:password@relay:465")
-    parts = urlsplit(settings.smtp_url)
-    secure = parts.scheme == "smtps"
-    connect = smtplib.SMTP_SSL if secure else smtplib.SMTP
+    place = _place(settings.smtp_url, {"smtp": 25, "smtps": 465, "smtp+starttls": 587})
+    if place is None:
+        return Finding("mail relay", False, "SMTP_URL is not an address such as smtps://user:password@relay:465")
+    connect = smtplib.SMTP_SSL if settings.smtp_url.startswith("smtps:") else smtplib.SMTP
     try:
-        with connect(parts.hostname or "", parts.port or (465 if secure else 25), timeout=5) as relay:
+        with connect(*place, timeout=5) as relay:
             code, _ = relay.noop()
     except (OSError, smtplib.SMTPException) as error:
         return Finding("mail relay", False, f"does not answer ({type(error).__name__}): check SMTP_URL")
@@ -124,6 +128,18 @@ def disk(settings: Settings) -> Finding:
     settings.aftercall_data.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(settings.aftercall_data).free
     return Finding("disk", free >= FREE_BYTES, f"{free // 1024**2} MiB free in {settings.aftercall_data}")
+
+
+def _place(url: str, default_ports: Mapping[str, int]) -> tuple[str, int] | None:
+    """Host and port of an address of one of these schemes; None when it is none."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return None
+    if parts.scheme not in default_ports or not parts.hostname:
+        return None
+    return parts.hostname, port or default_ports[parts.scheme]
 
 
 def _reachable(part: str, host: str, port: int, mend: str) -> Finding:

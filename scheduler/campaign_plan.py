@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date, time
 from fractions import Fraction
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -16,11 +16,22 @@ from scheduler.sampling import checked_plan, fraction
 from survey.errors import InputError
 from survey.questionnaire import LANGUAGES, QUESTIONNAIRES
 
+Checked = TypeVar("Checked")
+
+FINEST_RATE = 10**9
 E164 = re.compile(r"\+[1-9]\d{6,14}")
 
 
 def _rate(value: object) -> Fraction:
-    return fraction(value, "rate")
+    return _listed(lambda: fraction(value, ""))
+
+
+def _listed(check: Callable[[], Checked]) -> Checked:
+    """The check's result; its refusal as one that is listed among the others."""
+    try:
+        return check()
+    except InputError as fault:
+        raise ValueError(str(fault)) from None
 
 
 class CampaignPlan(BaseModel):
@@ -54,14 +65,23 @@ class CampaignPlan(BaseModel):
     @field_validator("channel_plan", mode="before")
     @classmethod
     def _shares_add_up(cls, plan: Any) -> Any:
-        return checked_plan(plan)
+        return _listed(lambda: checked_plan(plan))
 
     @field_validator("rate")
     @classmethod
     def _rate_is_a_chance(cls, rate: Fraction) -> Fraction:
         if not 0 < rate <= 1:
             raise ValueError("must be above 0 and at most 1")
+        if rate.denominator > FINEST_RATE:
+            raise ValueError(f"is finer than one in {FINEST_RATE:,}")
         return rate
+
+    @field_validator("call_from", "call_until")
+    @classmethod
+    def _hours_are_the_customers(cls, hour: time) -> time:
+        if hour.tzinfo is not None:
+            raise ValueError("must have no offset: it is the customer's own time")
+        return hour
 
     @field_validator("languages")
     @classmethod

@@ -13,7 +13,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 
 from scheduler import campaign_plan, drawing
 from scheduler.campaign_plan import CampaignPlan
@@ -118,19 +118,12 @@ def resume(campaign: Campaign, *, actor: str) -> None:
     _locked(campaign)
     _require(campaign, "resume", CampaignState.PAUSED)
     campaign.state = CampaignState.ACTIVE
-    now = clock.now()
     overdue = db.session.scalars(
         select(Survey.id)
         .join(Attempt, Attempt.survey_id == Survey.id)
-        .where(Survey.campaign_id == campaign.id, Attempt.state == AttemptState.PLANNED, Attempt.due_at <= now)
+        .where(Survey.campaign_id == campaign.id, Attempt.state == AttemptState.PLANNED, Attempt.due_at <= clock.now())
     ).all()
     attempts.cancel_waiting(overdue, "fell due while the campaign was paused")
-    db.session.execute(
-        update(Survey)
-        .where(Survey.id.in_(overdue), Survey.closed_at.is_(None))
-        .values(plan_at=now)
-        .execution_options(synchronize_session=False)
-    )
     audit.record(actor, "campaign resumed", campaign)
 
 

@@ -55,23 +55,28 @@ class DrawReport:
         return self.reasons[DrawReason.DRAWN]
 
 
-def draw_all() -> list[DrawReport]:
-    """Draws for all launched, not closed campaigns, in the order of their launch. Flushes; the caller commits."""
+def draw_all(ended_after: datetime | None = None) -> list[DrawReport]:
+    """Draws for all launched, not closed campaigns, in the order of their launch. Flushes; the caller commits.
+
+    Calls that ended before `ended_after`, if it is given, are left to another run.
+    """
     campaigns = db.session.scalars(
         select(Campaign).where(Campaign.state.in_(OPEN_TO_DRAW)).order_by(Campaign.launched_at, Campaign.id)
     ).all()
-    return [draw_campaign(campaign) for campaign in campaigns]
+    return [draw_campaign(campaign, ended_after) for campaign in campaigns]
 
 
-def draw_campaign(campaign: Campaign) -> DrawReport:
+def draw_campaign(campaign: Campaign, ended_after: datetime | None = None) -> DrawReport:
     """Decides every call of the campaign that has come in and has no draw yet. Flushes; the caller commits.
+
+    Calls that ended before `ended_after`, if it is given, are left to another run.
 
     Raises Refused unless the campaign is launched and not closed. A paused one draws: pausing stops contact only.
     """
     _take_turns(campaign)
     if campaign.state not in OPEN_TO_DRAW:
         raise Refused(f"campaign {campaign.key!r} is {campaign.state}", how="Only launched, not closed ones draw.")
-    rows = undrawn(campaign)
+    rows = undrawn(campaign, ended_after)
     if not rows:
         return DrawReport(campaign.key, clock.now())
     known, in_doubt = _known(campaign, rows)
@@ -131,8 +136,9 @@ def _known(campaign: Campaign, rows: Sequence[CallRow]) -> tuple[list[Eligible],
     since = rows[0].ended_at - far_back
     phones = {row.phone_index for row in rows} - {None}
     emails = {row.email_index for row in rows} - {None}
+    ours = Customer.organisation_id == campaign.organisation_id  # the index of the numbers begins with it
     same_customer = or_(Customer.phone_index == any_(array_of(phones)), Customer.email_index == any_(array_of(emails)))
-    known = [call for _, call in eligible_calls(campaign.organisation_id, same_customer, Call.ended_at > since)]
+    known = [call for _, call in eligible_calls(campaign.organisation_id, ours, same_customer, Call.ended_at > since)]
     return _as_locked(known)
 
 

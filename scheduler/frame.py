@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, and_, false, not_, or_, select, tuple_
 
 from survey.calendars import day_start
 from survey.db import db
-from survey.models import Call, Campaign, Customer, Draw
+from survey.models import Call, Campaign, Customer, Draw, Site
 
 # A row of COLUMNS below.
 CallRow = Any
@@ -36,12 +36,16 @@ COLUMNS = (
 )
 
 
-def undrawn(campaign: Campaign) -> list[CallRow]:
-    """The campaign's calls that have no draw yet, as COLUMNS, in the order of the draw."""
+def undrawn(campaign: Campaign, ended_after: datetime | None = None) -> list[CallRow]:
+    """The campaign's calls that have no draw yet, as COLUMNS, in the order of the draw.
+
+    `ended_after` leaves older ones out: looking through all the calls of a long campaign takes its time.
+    """
     drawn = select(Draw.id).where(Draw.call_id == Call.id).exists()
-    rows = db.session.execute(
-        select(*COLUMNS).outerjoin(Customer, Customer.id == Call.customer_id).where(belongs_to(campaign), ~drawn)
-    ).all()
+    query = select(*COLUMNS).outerjoin(Customer, Customer.id == Call.customer_id).where(belongs_to(campaign), ~drawn)
+    if ended_after is not None:
+        query = query.where(Call.ended_at > ended_after)
+    rows = db.session.execute(query).all()
     # Sorted here and not by the database, whose text order depends on its locale.
     return sorted(rows, key=lambda row: (row.ended_at, row.source, row.external_id))
 
@@ -79,7 +83,7 @@ def _launched_before(campaign: Campaign) -> Sequence[Campaign]:
             tuple_(Campaign.launched_at, Campaign.id) < tuple_(campaign.launched_at, campaign.id),
             Campaign.starts_on <= campaign.ends_on,
             Campaign.ends_on >= campaign.starts_on,
-            Campaign.sites.any(Campaign.sites.property.mapper.class_.id.in_([site.id for site in campaign.sites])),
+            Campaign.sites.any(Site.id.in_([site.id for site in campaign.sites])),
         )
         .order_by(Campaign.launched_at, Campaign.id)
     ).all()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -16,7 +16,6 @@ from scheduler.policy import (
     WEB_SILENCE,
     Dial,
     Mail,
-    Nothing,
     Step,
     SurveyFacts,
     Tried,
@@ -26,8 +25,6 @@ from scheduler.policy import (
 from survey import clock
 from survey.db import db
 from survey.models import Attempt, AttemptState, Campaign, CampaignState, Channel, Customer, OptOut, Site, Survey
-
-__all__ = ["Dial", "Mail", "Nothing", "Step", "SurveyFacts", "Tried", "Wait", "next_step", "plan_due", "window_of"]
 
 # A row of _COLUMNS below.
 SurveyRow = Any
@@ -64,7 +61,7 @@ def window_of(campaign: Campaign) -> Window:
     return Window(campaign.call_from, campaign.call_until, tuple(campaign.call_weekdays))
 
 
-def dials_begun(indexes: Iterable[tuple[int, bytes]], since: datetime) -> dict[tuple[int, bytes], list[datetime]]:
+def dials_begun(indexes: Collection[tuple[int, bytes]], since: datetime) -> dict[tuple[int, bytes], list[datetime]]:
     """When dials to these numbers, given as (organisation id, phone index), were begun after `since`, oldest first."""
     dials: dict[tuple[int, bytes], list[datetime]] = defaultdict(list)
     rows = db.session.execute(
@@ -72,6 +69,8 @@ def dials_begun(indexes: Iterable[tuple[int, bytes]], since: datetime) -> dict[t
         .join(Survey, Survey.customer_id == Customer.id)
         .join(Attempt, Attempt.survey_id == Survey.id)
         .where(
+            # The index of the numbers begins with the organisation.
+            Customer.organisation_id.in_({organisation_id for organisation_id, _ in indexes}),
             Customer.phone_index == any_(array_of({index for _, index in indexes})),
             Attempt.channel == Channel.IVR,
             Attempt.started_at > since,
@@ -151,7 +150,9 @@ def _optouts(surveys: Sequence[SurveyRow]) -> set[tuple[int, bytes]]:
     indexes = {index for row in surveys for index in (row.phone_index, row.email_index) if index is not None}
     rows = db.session.execute(
         select(OptOut.organisation_id, OptOut.contact_index).where(
-            OptOut.contact_index == any_(array_of(indexes)), OptOut.removed_at.is_(None)
+            OptOut.organisation_id.in_({row.organisation_id for row in surveys}),
+            OptOut.contact_index == any_(array_of(indexes)),
+            OptOut.removed_at.is_(None),
         )
     )
     return {(organisation_id, index) for organisation_id, index in rows}

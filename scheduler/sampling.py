@@ -17,6 +17,7 @@ from survey.models import Channel
 Purpose = Literal["draw", "channel"]
 
 BITS = 64
+EXAMPLE = '{ share = "1", channels = ["ivr", "web"] }'
 _CHANNELS = tuple(channel.value for channel in Channel)
 
 
@@ -56,10 +57,8 @@ def checked_plan(plan: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     Raises InputError unless the shares are above 0 and add up to exactly 1, and every sequence names known channels,
     each at most once.
     """
-    if not plan:
-        raise InputError(
-            "has no entries", where="channel plan", how='Give at least share = "1", channels = ["ivr", "web"].'
-        )
+    if not plan or not isinstance(plan, (list, tuple)):
+        raise InputError("has no entries", where="channel plan", how=f"Give at least {EXAMPLE}.")
     checked = [_checked_entry(entry, f"channel plan, entry {n}") for n, entry in enumerate(plan, 1)]
     total = sum((Fraction(*entry["share"]) for entry in checked), Fraction(0))
     if total != 1:
@@ -67,7 +66,9 @@ def checked_plan(plan: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return checked
 
 
-def _checked_entry(entry: Mapping[str, Any], where: str) -> dict[str, Any]:
+def _checked_entry(entry: Any, where: str) -> dict[str, Any]:
+    if not isinstance(entry, Mapping) or not isinstance(entry.get("channels", []), (list, tuple)):
+        raise InputError(f"{entry!r} is not a share with its channels", where=where, how=f"Write it as {EXAMPLE}.")
     share = fraction(entry.get("share"), where)
     if share <= 0:
         raise InputError(f"a share of {share}", where=where, how="Leave the entry out, or give it a share above 0.")
@@ -90,7 +91,7 @@ def fraction(value: object, where: str) -> Fraction:
         if isinstance(value, (str, int, Fraction)) and not isinstance(value, bool):
             return Fraction(value)
         if isinstance(value, (list, tuple)) and len(value) == 2:
-            return Fraction(int(value[0]), int(value[1]))
-    except (ValueError, ZeroDivisionError):
+            return Fraction(*value)
+    except (TypeError, ValueError, ZeroDivisionError):
         pass
     raise InputError(f"{value!r} is not an exact fraction", where=where, how='Write it as "1/10".')

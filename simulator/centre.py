@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -22,6 +22,10 @@ US_AREA_CODES = (
     *(313, 314, 315, 316, 317, 318, 319, 320, 321, 323, 325, 330, 334, 336, 337, 339, 347, 351, 352, 360),
 )
 QUEUES = ("billing", "claims", "new customers", "technical help")
+FIRST_NAMES = (
+    *("Ruth", "Omar", "Ines", "Tom", "Asha", "Karl", "Lucy", "Ben", "Nora"),
+    *("Ivan", "Mei", "Paul", "Zoe", "Luis", "Hana", "Sam", "Ella", "Noah"),
+)
 
 
 @dataclass(frozen=True)
@@ -132,7 +136,7 @@ def _harbour() -> OrganisationProfile:
     def team(site: str, supervisor: int, qualities: tuple[int, ...]) -> Iterator[AgentProfile]:
         for n, quality in enumerate(qualities, 1):
             key = f"{site}-{supervisor}{n}"
-            yield AgentProfile(key, f"Agent {key.upper()}", f"{site}-lead-{supervisor}", quality)
+            yield AgentProfile(key, _agent_name(key), f"{site}-lead-{supervisor}", quality)
 
     boston = (*team("bos", 1, (90, 92, 88, 94, 91, 89, 93, 78)), *team("bos", 2, (88, 90, 92, 95, 87, 91, 90, 86)))
     denver = (*team("den", 1, (91, 89, 93, 90, 88, 92, 87, 94)), *team("den", 2, (92, 90, 88, 91, 93, 89, 95, 85)))
@@ -151,14 +155,22 @@ def _harbour() -> OrganisationProfile:
 
 def _meadow(first_day: date) -> OrganisationProfile:
     """Strong agents pass, weak ones fail the rate, part-timers lack surveys, late starters lack months."""
-    strong = tuple(AgentProfile(f"lee-1{n}", f"Agent LEE-1{n}", "lee-lead-1", 93, 17) for n in range(1, 6))
-    weak = tuple(AgentProfile(f"lee-2{n}", f"Agent LEE-2{n}", "lee-lead-2", 52 + 3 * n, 15) for n in range(1, 7))
-    part_time = tuple(AgentProfile(f"lee-3{n}", f"Agent LEE-3{n}", "lee-lead-3", 90, 3) for n in range(1, 5))
+    strong = tuple(AgentProfile(f"lee-1{n}", _agent_name(f"lee-1{n}"), "lee-lead-1", 93, 17) for n in range(1, 6))
+    weak = tuple(AgentProfile(f"lee-2{n}", _agent_name(f"lee-2{n}"), "lee-lead-2", 52 + 3 * n, 15) for n in range(1, 7))
+    part_time = tuple(AgentProfile(f"lee-3{n}", _agent_name(f"lee-3{n}"), "lee-lead-3", 90, 3) for n in range(1, 5))
     third_month = (first_day.replace(day=1) + timedelta(days=62)).replace(day=1)
-    late = tuple(AgentProfile(f"lee-4{n}", f"Agent LEE-4{n}", "lee-lead-3", 92, 28, third_month) for n in range(1, 4))
+    late = tuple(
+        AgentProfile(f"lee-4{n}", _agent_name(f"lee-4{n}"), "lee-lead-3", 92, 28, third_month) for n in range(1, 4)
+    )
     agents = (*strong, *weak, *part_time, *late)
     leeds = SiteProfile("leeds", "Leeds", "Europe/London", "GB", "ENG", 25, agents)
     return OrganisationProfile("meadow", "Meadow Energy", "GB", "+44 20 7946 0999", "1/4", (leeds,))
+
+
+def _agent_name(key: str) -> str:
+    """A first name, which is all that customers are told, and the key: no two of a site have the same."""
+    team, place = int(key[-2]), int(key[-1])
+    return f"{FIRST_NAMES[(team * 8 + place) % len(FIRST_NAMES)]} {key.upper()}"
 
 
 class Centre:
@@ -183,6 +195,7 @@ class Centre:
     def live_call(self, number: int, at: datetime) -> CallRecord:
         """A call that has just ended, at `at` (aware), outside the days of the time-lapse."""
         record = self._record(f"{self.site.key}-live-{at:%Y%m%d%H%M%S}-{number}", at.astimezone(self._zone).date(), at)
+        record = replace(record, started_at=record.started_at - (record.ended_at - at))
         self._memory.add(record.person, self._experience(record))
         return record
 

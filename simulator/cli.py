@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import shlex
+import sys
+from collections.abc import Iterable, Sequence
 from datetime import date
+from itertools import groupby
 from typing import Any
 
 import click
 from flask import Flask, current_app
 from flask_migrate import upgrade
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -22,6 +26,20 @@ from survey.errors import InputError, Refused
 from survey.settings import current
 
 ADMINISTRATOR = "admin@example.com"
+RIGHT = {"count", "world class"}
+GREETING = f"""
+The console:   {live.ADDRESS}/console/
+               sign in as {ADMINISTRATOR} with {{password}}
+The registry:  {live.ADDRESS}/registry
+The mailbox:   {{mail}} (one file a message)
+
+Now calls end at each site, and each is asked about: by email after 5 to 20 minutes
+(open the links printed below and answer), by phone within four hours of the day's
+calling hours. The console shows what becomes of each.
+
+Ctrl-C ends the service, but not its database. To end that too:
+{{end}}
+"""
 
 
 @command("demo", help="Play six months of two contact centres in fast motion, then leave the service running.")
@@ -42,11 +60,12 @@ def demo_command(once: bool, as_json: bool, seed: int, until: str | None) -> Non
             how=f"Remove {current().aftercall_data} to play another, or leave out --seed and --until.",
         )
     report = demo.report(folder, record.seconds)
-    _print_tables(Console(stderr=as_json))
+    console = Console(stderr=as_json)
+    _print_tables(console)
     if as_json:
         click.echo(json.dumps(report))
     else:
-        _print_report(report)
+        _print_report(console, report)
     if not once:
         _go_live(app, folder, seed, err=as_json)
 
@@ -61,35 +80,43 @@ def _day(until: str) -> date:
 def _go_live(app: Flask, folder: demo.Folder, seed: int, *, err: bool) -> None:
     password = fresh_sign_in(ADMINISTRATOR, "administrator")
     db.session.commit()
-    click.echo(f"\nThe console:   {live.ADDRESS}/console/   sign in as {ADMINISTRATOR} with {password}", err=err)
-    click.echo(f"The registry:  {live.ADDRESS}/registry", err=err)
-    click.echo(f"The mailbox:   {folder.mail} (one file a message)", err=err)
-    click.echo("Ctrl-C ends the service; the database keeps running: flask database stop ends it.\n", err=err)
+    click.echo(GREETING.format(password=password, mail=folder.mail, end=_ending_the_database()), err=err)
     live.serve(app, folder, seed)
+
+
+def _ending_the_database() -> str:
+    """The whole command, to be copied into any shell."""
+    project, data, python = map(shlex.quote, (current_app.root_path, str(current().aftercall_data), sys.executable))
+    return f"cd {project} && AFTERCALL_DATA={data} {python} -m flask database stop"
 
 
 def _print_tables(console: Console) -> None:
     connection = db.session.connection()
-    console.print(_table("What became of the calls", ("organisation", "step", "count"), figures.funnel(connection)))
-    columns = ("organisation", "level", "subject", "surveys", "world class", "decision", "what is missing")
-    console.print(_table("Decisions", columns, figures.decisions(connection)))
-    held = ("organisation", "level", "holder", "from", "until")
-    console.print(_table("Certificates", held, figures.certificates(connection)))
+    funnel = (_words(row) for row in figures.funnel(connection))
+    console.print(_table("What became of the calls", ("organisation", "step", "count"), funnel))
+    columns = ("level", "subject", "world class", "certified")
+    for organisation, rows in groupby(figures.decisions(connection), key=lambda row: row[0]):
+        console.print(_table(f"Decisions: {organisation}", columns, (row[1:] for row in rows)))
 
 
-def _table(title: str, columns: tuple[str, ...], rows: Sequence[tuple[object, ...]]) -> Table:
-    table = Table(title=title, title_justify="left")
+def _words(row: tuple[object, ...]) -> tuple[str, ...]:
+    return tuple(str(cell).replace("_", " ") for cell in row)
+
+
+def _table(title: str, columns: Sequence[str], rows: Iterable[tuple[object, ...]]) -> Table:
+    """A table without lines between its columns: it is readable in 80 columns too."""
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
     for name in columns:
-        table.add_column(name, justify="right" if name in {"count", "surveys", "world class"} else "left")
+        table.add_column(name, justify="right" if name in RIGHT else "left", no_wrap=name != "certified")
     for row in rows:
         table.add_row(*(str(cell) for cell in row))
     return table
 
 
-def _print_report(report: dict[str, Any]) -> None:
+def _print_report(console: Console, report: dict[str, Any]) -> None:
     certificates = report.pop("certificates")
-    click.echo("  ".join(f"{name} {value}" for name, value in report.items()))
-    click.echo("certificates: " + "  ".join(f"{level} {count}" for level, count in certificates.items()))
+    rows = [*report.items(), *((f"certificates: {level}", count) for level, count in certificates.items())]
+    console.print(_table("Figures", ("what", "count"), (_words(row) for row in rows)))
 
 
 commands: tuple[click.Command, ...] = (demo_command,)

@@ -104,25 +104,18 @@ def funnel(connection: Connection) -> list[tuple[str, str, int]]:
     return [(row[0], row[1], row[2]) for row in connection.execute(text(query))]
 
 
-def decisions(connection: Connection) -> list[tuple[str, str, str, int, int, str, str]]:
-    """Organisation, level, subject, n, k, decision, reasons; highest level first."""
+def decisions(connection: Connection) -> list[tuple[str, str, str, str, str]]:
+    """Organisation, level, subject, world class surveys, certified until when or why not; highest level first."""
     query = (
-        "SELECT o.name, a.level, a.subject_name, a.n, a.k, a.decision, a.reasons FROM assessments a"
+        "SELECT o.name, a.level, a.subject_name, a.n, a.k, c.valid_until::text, a.reasons FROM assessments a"
         " JOIN periods p ON p.id = a.period_id JOIN programmes g ON g.id = p.programme_id"
-        " JOIN organisations o ON o.id = g.organisation_id"
+        " JOIN organisations o ON o.id = g.organisation_id LEFT JOIN certificates c ON c.assessment_id = a.id"
         " ORDER BY o.name, array_position(ARRAY['organisation', 'site', 'supervisor', 'agent'], a.level::text), 3"
     )
-    return [(*row[:6], "; ".join(row[6])) for row in connection.execute(text(query))]
-
-
-def certificates(connection: Connection) -> list[tuple[str, str, str, str, str]]:
-    """Organisation, level, holder, first day, first day no longer; highest level first."""
-    query = (
-        "SELECT o.name, c.level, c.subject_name, c.achieved_on::text, c.valid_until::text FROM certificates c"
-        " JOIN organisations o ON o.id = c.organisation_id"
-        " ORDER BY o.name, array_position(ARRAY['organisation', 'site', 'supervisor', 'agent'], c.level::text), 3"
-    )
-    return [(row[0], row[1], row[2], row[3], row[4]) for row in connection.execute(text(query))]
+    return [
+        (organisation, level, subject, f"{k} of {n}", f"until {until}" if until else f"no: {'; '.join(reasons)}")
+        for organisation, level, subject, n, k, until, reasons in connection.execute(text(query))
+    ]
 
 
 def _attempt_id(url: str) -> int | None:

@@ -1,19 +1,23 @@
 """The live half of the demo: the service's own processes, and an outside world that goes on in real time.
 
-Every half minute a customer of each site finishes a call; it is imported, drawn, and asked about within minutes, by the
-stand-in network (with real sockets, signed webhooks and the queue) or by an email into the demo's mailbox.
+Every half minute a customer of each site finishes a call, at the start a dozen. The calls are imported, drawn at once
+and asked about at decent hours, as any others: by an email into the demo's mailbox, left to the onlooker to answer, or
+by the stand-in network (with real sockets, signed webhooks and the queue).
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+import re
 import sys
 import threading
 from collections.abc import Mapping
 from datetime import timedelta
+from email.message import EmailMessage
 from pathlib import Path
 
+import click
 from flask import Flask
 
 from operations.supervise import Child, supervise
@@ -30,13 +34,16 @@ from survey.models import Campaign
 
 ADDRESS = "http://127.0.0.1:8000"
 EVERY_SECONDS = 30.0
+FIRST_AFTER_SECONDS = 2.0  # a call that ended in the second of the launch is none of the campaign's
+FIRST_CALLS = 12
 SPEED = 5.0
+SURVEY_LINK = re.compile(r"https?://\S+/s/[\w-]+")
 
 
 def serve(app: Flask, folder: Folder, seed: int) -> None:
     """Runs until interrupted; keeps what the network dialled, for the next start's figures."""
     world = World(seed, clock.now().date())
-    mailbox = Mailbox(folder.mail)
+    mailbox = Mailbox(folder.mail, _tell_of_message)
     network = PhoneNetwork(
         auth_token=AUTH_TOKEN,
         account_sid=ACCOUNT_SID,
@@ -80,18 +87,31 @@ def launch_live_campaigns(app: Flask, world: World) -> None:
 
 
 def _feed(app: Flask, world: World, folder: Path, stopping: threading.Event) -> None:
-    number = 0
-    while not stopping.wait(EVERY_SECONDS):
+    number, calls, pause = 0, FIRST_CALLS, FIRST_AFTER_SECONDS
+    while not stopping.wait(pause):
         for centre in world.centres():
-            number += 1
             with app.app_context():
-                _finish_a_call(centre, number, folder)
+                _finish_calls(centre, range(number, number + calls), folder)
+            number += calls
+        calls, pause = 1, EVERY_SECONDS
 
 
-def _finish_a_call(centre: Centre, number: int, folder: Path) -> None:
-    record = centre.live_call(number, clock.now() - timedelta(minutes=12))
-    take_in(centre.organisation, [record], folder)
+def _finish_calls(centre: Centre, numbers: range, folder: Path) -> None:
+    records = [centre.live_call(number, clock.now()) for number in numbers]
+    take_in(centre.organisation, records, folder)
     db.session.commit()
+    _say("centre", f"{centre.site.name}: {len(records)} {'call has' if len(records) == 1 else 'calls have'} ended")
+
+
+def _tell_of_message(address: str, message: EmailMessage) -> None:
+    body = message.get_body(("plain",))
+    link = SURVEY_LINK.search(body.get_content()) if body else None
+    _say("mailbox", f"a message for {address}: {link.group() if link else message['Subject']}")
+
+
+def _say(who: str, line: str) -> None:
+    """A line between those of the service's processes."""
+    click.echo(f"{who:<9} | {line}")
 
 
 def _environment(phone: str, mail: str) -> Mapping[str, str]:

@@ -179,7 +179,6 @@ class TimeLapse:
             name="World class calls",
             rule_set="sqm-2011",
             campaigns=[campaign],
-            issuer=None,
             actor=ACTOR,
         )
         programmes.announce(programme, span.first_day, span.last_day, span.decision_day, actor=ACTOR)

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import Select, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from survey import clock
@@ -30,13 +30,14 @@ def underway(attempt_id: int, provider_id: str) -> bool:
     return _move(attempt_id, (AttemptState.DIALLING,), state=AttemptState.UNDERWAY, provider_id=provider_id)
 
 
-def end(attempt_id: int, outcome: Outcome, detail: str | None = None, *, plan_at: datetime | None = None) -> bool:
-    """dialling or underway -> ended, and tells the scheduler to think again (now, or at `plan_at`)."""
-    _lock_survey_of(attempt_id)
-    if not _move(attempt_id, RUNNING, state=AttemptState.ENDED, outcome=outcome, detail=detail, ended_at=clock.now()):
-        return False
-    _think_again(attempt_id, plan_at or clock.now())
-    return True
+def end(attempt_id: int, outcome: Outcome, detail: str | None = None) -> bool:
+    """dialling or underway -> ended, and tells the scheduler to think again."""
+    return _end(attempt_id, RUNNING, outcome, detail)
+
+
+def give_up(attempt_id: int, detail: str) -> bool:
+    """dialling -> ended, unknown: not for an attempt whose call has been bound to it meanwhile."""
+    return _end(attempt_id, (AttemptState.DIALLING,), Outcome.UNKNOWN, detail)
 
 
 def correct(attempt_id: int, wrong: Iterable[Outcome], outcome: Outcome, detail: str | None = None) -> bool:
@@ -50,7 +51,7 @@ def correct(attempt_id: int, wrong: Iterable[Outcome], outcome: Outcome, detail:
     )
     if corrected.first() is None:
         return False
-    _think_again(attempt_id, clock.now())
+    _think_again(_survey_of(attempt_id))
     return True
 
 
@@ -65,18 +66,18 @@ def cancel(attempt_id: int, why: str) -> bool:
 
 
 def cancel_waiting(survey_ids: Iterable[int], why: str, channels: Iterable[Channel] = tuple(Channel)) -> int:
-    """Cancels what has not begun of these surveys on these channels; returns how many."""
-    result = db.session.execute(
+    """Cancels what has not begun of these surveys on these channels, to be planned anew; returns how many."""
+    ids = list(survey_ids)
+    db.session.execute(select(Survey.id).where(Survey.id.in_(ids)).order_by(Survey.id).with_for_update(of=Survey))
+    result = db.session.scalars(
         update(Attempt)
-        .where(
-            Attempt.survey_id.in_(list(survey_ids)),
-            Attempt.channel.in_(list(channels)),
-            Attempt.state.in_(WAITING),
-        )
+        .where(Attempt.survey_id.in_(ids), Attempt.channel.in_(list(channels)), Attempt.state.in_(WAITING))
         .values(state=AttemptState.CANCELLED, detail=why, ended_at=clock.now())
-        .returning(Attempt.id)
+        .returning(Attempt.survey_id)
     )
-    return len(result.all())
+    cancelled = list(result)
+    _think_again(cancelled)
+    return len(cancelled)
 
 
 def note(attempt_id: int, provider_id: str, kind: str, sequence: int = 0, **data: Any) -> bool:
@@ -94,16 +95,26 @@ def note(attempt_id: int, provider_id: str, kind: str, sequence: int = 0, **data
 
 def _lock_survey_of(attempt_id: int) -> None:
     """The survey first, then its attempts: the order in which closing takes them, so the two never wait in a ring."""
-    survey_id = select(Attempt.survey_id).where(Attempt.id == attempt_id).scalar_subquery()
-    db.session.execute(select(Survey.id).where(Survey.id == survey_id).with_for_update())
+    db.session.execute(select(Survey.id).where(Survey.id.in_(_survey_of(attempt_id))).with_for_update())
 
 
-def _think_again(attempt_id: int, at: datetime) -> None:
-    survey_id = select(Attempt.survey_id).where(Attempt.id == attempt_id).scalar_subquery()
+def _survey_of(attempt_id: int) -> Select[int]:
+    return select(Attempt.survey_id).where(Attempt.id == attempt_id)
+
+
+def _end(attempt_id: int, before: tuple[AttemptState, ...], outcome: Outcome, detail: str | None) -> bool:
+    _lock_survey_of(attempt_id)
+    if not _move(attempt_id, before, state=AttemptState.ENDED, outcome=outcome, detail=detail, ended_at=clock.now()):
+        return False
+    _think_again(_survey_of(attempt_id))
+    return True
+
+
+def _think_again(survey_ids: Select[int] | list[int]) -> None:
     db.session.execute(
         update(Survey)
-        .where(Survey.id == survey_id, Survey.closed_at.is_(None))
-        .values(plan_at=at)
+        .where(Survey.id.in_(survey_ids), Survey.closed_at.is_(None))
+        .values(plan_at=clock.now())
         .execution_options(synchronize_session=False)
     )
 

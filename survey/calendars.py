@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from importlib.metadata import version
+from threading import Lock
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import holidays
@@ -18,6 +19,8 @@ import holidays
 from survey.errors import InputError
 
 BUSINESS_DAYS = 2
+# The tables fill in a year when it is first asked for, and count it as known before they have.
+_one_at_a_time = Lock()
 SATURDAY, SUNDAY = 5, 6
 
 
@@ -43,13 +46,15 @@ class Calendar:
 
     def holiday(self, day: date) -> str | None:
         """The name of the public holiday on `day`, or None."""
-        name = _holidays(self.country, self.subdivision).get(day)
+        with _one_at_a_time:
+            name = _holidays(self.country, self.subdivision).get(day)
         return None if name is None else str(name)
 
     def _is_working_weekday(self, day: date) -> bool:
         if self.weekend is not None:
             return day.weekday() not in self.weekend
-        return not _holidays(self.country, self.subdivision).is_weekend(day)
+        with _one_at_a_time:
+            return not _holidays(self.country, self.subdivision).is_weekend(day)
 
     def business_day_after(self, day: date, count: int = 1) -> date:
         """The `count`-th business day strictly after `day`. Raises InputError if a whole year holds too few."""
@@ -103,7 +108,7 @@ def known_zone(zone: str) -> str:
     """The zone's name as given; raises InputError when there is no such zone."""
     try:
         ZoneInfo(zone)
-    except (ZoneInfoNotFoundError, ValueError):
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError: a part of the world, such as "America"
         raise InputError(f"{zone!r} is not a time zone", how="Use an IANA name such as America/New_York.") from None
     return zone
 

@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 
 import click
 from flask.cli import AppGroup, with_appcontext
+from psycopg.errors import UndefinedColumn, UndefinedTable
+from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from survey.clock import iso
 from survey.errors import AftercallError
@@ -18,14 +20,29 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 class PoliteCommand(click.Command):
-    """A command whose refusals are one clear line on stderr and exit status 1, never a stack trace."""
+    """A command whose refusals are one clear line on stderr and exit status 1, never a stack trace.
+
+    The database's own are among them: not there, or without our tables.
+    """
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except AftercallError as error:
-            click.echo(f"Refused: {error}", err=True)
-            ctx.exit(error.exit_code)
+            _refuse(ctx, error)
+        except OperationalError as error:
+            what = f"the database could not do this ({type(error.orig).__name__})"
+            _refuse(ctx, AftercallError(what, where="DATABASE_URL", how="flask doctor says what is wrong."))
+        except ProgrammingError as error:
+            if not isinstance(error.orig, (UndefinedTable, UndefinedColumn)):
+                raise
+            what = "the database is not set up for this version"
+            _refuse(ctx, AftercallError(what, where="DATABASE_URL", how="Run flask db upgrade."))
+
+
+def _refuse(ctx: click.Context, error: AftercallError) -> None:
+    click.echo(f"Refused: {error}", err=True)
+    ctx.exit(error.exit_code)
 
 
 class PoliteGroup(AppGroup):

@@ -3,7 +3,6 @@
 @public         anybody (the short list: customers' pages, registry, certificates, health)
 @signed         outside parts that sign what they send (Twilio); the view checks the signature itself
 @signed_in(...) people with one of the roles
-@keyed          programs with an API key
 """
 
 from __future__ import annotations

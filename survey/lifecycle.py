@@ -11,6 +11,7 @@ from datetime import datetime
 
 from sqlalchemy import and_, case, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import aliased
 
 from survey import attempts, clock, optouts
 from survey.db import db
@@ -29,6 +30,10 @@ from survey.models import (
 )
 from survey.questionnaire import CORE_KEYS
 
+_given = aliased(Attempt)
+_by_another = select(_given.id).where(_given.id == Answer.attempt_id, _given.outcome == Outcome.WRONG_PERSON)
+# On Answer: the customer's own, and not those of somebody who was the wrong person.
+BY_THE_CUSTOMER = ~_by_another.exists()
 CHANNEL_OF_KIND = {kind: channel for channel, kind in optouts.KIND_OF_CHANNEL.items()}
 
 
@@ -148,7 +153,7 @@ def close_expired(limit: int = 500) -> int:
 def opt_out(survey: Survey, kinds: Collection[str], source: OptOutSource) -> None:
     """The customer asks to be left alone at the contacts of `kinds` ("phone", "email").
 
-    Records it, ends this survey, and stops what waits for the same contact in others.
+    Records it, ends this survey, and stops what waits for the same contact in others, which are planned anew.
     """
     customer = survey.customer
     optouts.add_customer(customer, kinds, source, survey.id)
@@ -170,12 +175,9 @@ def locked(survey_id: int) -> Survey:
 
 
 def answers_of(survey_id: int) -> Sequence[Answer]:
-    """The customer's answers in the order they were appended; not those of somebody who was the wrong person."""
+    """The customer's own answers in the order they were appended."""
     return db.session.scalars(
-        select(Answer)
-        .join(Attempt, Attempt.id == Answer.attempt_id)
-        .where(Answer.survey_id == survey_id, Attempt.outcome.is_distinct_from(Outcome.WRONG_PERSON))
-        .order_by(Answer.id)
+        select(Answer).where(Answer.survey_id == survey_id, BY_THE_CUSTOMER).order_by(Answer.id)
     ).all()
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 from email.message import EmailMessage
+from threading import Lock
 from urllib.parse import urlsplit
 
 from sqlalchemy import select, update
@@ -43,6 +44,7 @@ class WebChannel:
     """Keeps one relay, with its open connections, for as long as SMTP_URL stays the same."""
 
     def __init__(self) -> None:
+        self._one_at_a_time = Lock()
         self._relay: Relay | None = None
         self._relay_url: str | None = None
         self._complained = False
@@ -91,16 +93,20 @@ class WebChannel:
     def _current_relay(self) -> Relay | None:
         """The relay that SMTP_URL names; None, with one complaint in the log, when it names none."""
         url = current().smtp_url
-        if self._relay is None or url != self._relay_url:
-            self._complained = self._complained and url == self._relay_url
-            self._relay, self._relay_url = None, url
-            try:
-                self._relay = _relay(url)
-            except SettingsError as error:
-                if not self._complained:
-                    log.error("no email can be sent", reason=str(error))
-                self._complained = True
-        return self._relay
+        with self._one_at_a_time:
+            if self._relay is None or url != self._relay_url:
+                self._turn_to(url)
+            return self._relay
+
+    def _turn_to(self, url: str | None) -> None:
+        self._complained = self._complained and url == self._relay_url
+        self._relay, self._relay_url = None, url
+        try:
+            self._relay = _relay(url)
+        except SettingsError as error:
+            if not self._complained:
+                log.error("no email can be sent", reason=str(error))
+            self._complained = True
 
 
 def _relay(url: str | None) -> Relay:

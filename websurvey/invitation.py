@@ -9,6 +9,7 @@ from __future__ import annotations
 from binascii import b2a_qp
 from dataclasses import dataclass
 from datetime import date, datetime
+from email.errors import MessageError
 from email.headerregistry import Address, BaseHeader, HeaderRegistry, UnstructuredHeader
 from email.message import EmailMessage
 from email.policy import SMTP, Policy
@@ -105,7 +106,7 @@ def plain_address(address: str) -> str:
 def _set_headers(message: EmailMessage, invitation: Invitation, subject: str) -> None:
     name = words.one_line(invitation.organisation)
     message["From"] = Address(display_name=name, addr_spec=invitation.mail_from)
-    message["To"] = Address(addr_spec=plain_address(invitation.to))
+    message["To"] = _addressee(invitation.to)
     message["Subject"] = subject.format(org=_shortened(name), date=_short_day(invitation))
     message["Date"] = format_datetime(invitation.sent_at)
     message["Message-ID"] = invitation.message_id
@@ -114,6 +115,14 @@ def _set_headers(message: EmailMessage, invitation: Invitation, subject: str) ->
     message["List-Unsubscribe"] = f"<{invitation.link}/unsubscribe>"
     message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
     message["MIME-Version"] = "1.0"
+
+
+def _addressee(address: str) -> Address:
+    """Raises InputError where the header's own grammar is stricter than that of addresses, or does not follow it."""
+    try:
+        return Address(addr_spec=plain_address(address))
+    except (MessageError, ValueError, IndexError):
+        raise InputError(UNUSABLE, where="email") from None
 
 
 def _spoken(invitation: Invitation) -> dict[str, object]:

@@ -102,17 +102,16 @@ class Relay:
 
     def close(self) -> None:
         """Says goodbye on every idle connection."""
-        while self._idle:
+        while (kept := self._kept()) is not None:
             try:
-                self._idle.pop().quit()
+                kept.quit()
             except (smtplib.SMTPException, OSError):
                 continue
 
     def _begin(self) -> smtplib.SMTP:
         """A connection on which MAIL FROM was taken: a kept one when it is still alive, else a new one."""
         command = f"MAIL FROM:<{self.sender}>"
-        while self._idle:
-            kept = self._idle.pop()
+        while (kept := self._kept()) is not None:
             try:
                 self._ask(kept, command)
                 return kept
@@ -128,6 +127,13 @@ class Relay:
             fresh.close()
             raise
         return fresh
+
+    def _kept(self) -> smtplib.SMTP | None:
+        """A kept connection, now the caller's alone; None when there is none. Another thread may take the last one."""
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return None
 
     def _connect(self) -> smtplib.SMTP:
         try:

@@ -7,7 +7,7 @@ from typing import Any
 from flask import request, url_for
 from sqlalchemy import select
 
-from survey import clock
+from survey import clock, lifecycle
 from survey.db import db
 from survey.models import Answer, Attempt, Survey
 from survey.questionnaire import FALLBACK_LANGUAGE, LANGUAGES
@@ -39,10 +39,10 @@ class Visit:
         self.language = self.chosen_language or usual
 
     def given(self) -> list[Given]:
-        """Every answer to the survey, over any channel, in the order they were appended. Asks the database."""
+        """The customer's answers, over any channel, in the order they were appended. Asks the database."""
         rows = db.session.execute(
             select(Answer.question, Answer.value, Answer.sequence, Answer.attempt_id)
-            .where(Answer.survey_id == self.survey.id)
+            .where(Answer.survey_id == self.survey.id, lifecycle.BY_THE_CUSTOMER)
             .order_by(Answer.id)
         )
         return [Given(row.question, row.value, row.sequence, row.attempt_id == self.attempt.id) for row in rows]

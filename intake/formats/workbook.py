@@ -18,6 +18,18 @@ from survey.errors import InputError
 ZIP, OLD_EXCEL = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
 # A workbook unpacks to some ten or twenty times its size; one that unpacks to far more is made to fill the memory.
 LARGEST_SMALL, LARGEST_RATIO = 50_000_000, 100
+# What openpyxl raises for an archive that is no workbook, a broken one, or one without a sheet of cells.
+UNREADABLE = (
+    zipfile.BadZipFile,
+    InvalidFileException,
+    ParseError,
+    LookupError,
+    AttributeError,
+    TypeError,
+    ValueError,
+    EOFError,
+    OSError,
+)
 FURTHER_SHEETS = "further sheets of the workbook, not read"
 
 
@@ -33,7 +45,7 @@ class Workbook:
         try:
             _check_archive(path)
             yield from _rows(path, notes)
-        except (zipfile.BadZipFile, InvalidFileException, ParseError, KeyError, ValueError, EOFError, OSError):
+        except UNREADABLE:
             raise InputError("is not a readable Excel workbook", where=path.name, how="Save it as CSV.") from None
 
 

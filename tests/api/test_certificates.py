@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from flask.testing import FlaskClient
 
 from survey.clock import ManualClock
@@ -30,7 +31,8 @@ def test_an_empty_registry_is_an_empty_list(client: FlaskClient, at_noon: Manual
     assert client.get("/api/v1/certificates").get_json() == {"certificates": []}
 
 
-def test_an_unknown_number_is_a_plain_404(client: FlaskClient, at_noon: ManualClock) -> None:
-    answer = client.get(f"/api/v1/certificates/{'0' * 32}")
+@pytest.mark.parametrize("number", ["0" * 32, f"%00{'a' * 31}"])
+def test_an_unknown_number_is_a_plain_404(client: FlaskClient, at_noon: ManualClock, number: str) -> None:
+    answer = client.get(f"/api/v1/certificates/{number}")
     assert answer.status_code == 404
     assert "no certificate" in answer.get_json()["error"]

@@ -10,12 +10,23 @@ import pytest
 from flask import Flask
 from sqlalchemy import update
 
-from certification import assessments, counts, evidence, standings, verification
+from certification import assessments, counts, evidence, programmes, standings, verification
 from survey.clock import ManualClock
 from survey.db import db
 from survey.errors import Refused
-from survey.models import Agent, Assessment, AuditEntry, Certificate, Decision, Level, Period, Response, Survey
-from tests.certification.world import DECISION_TIME, World, of
+from survey.models import (
+    Agent,
+    Assessment,
+    AuditEntry,
+    Certificate,
+    Decision,
+    Level,
+    Period,
+    Programme,
+    Response,
+    Survey,
+)
+from tests.certification.world import DECIDED, DECISION_TIME, FIRST, LAST, World, of
 
 
 def certified_agent(world: World) -> tuple[Agent, Certificate]:
@@ -91,12 +102,60 @@ def world_rule(assessment: Assessment):  # type: ignore[no-untyped-def]
 
 
 def test_nothing_is_decided_on_two_counts_that_differ(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    world.announce()
+    period = world.announce()
     world.ask(world.agent(), world_class=30)
     whole = counts.rows
     monkeypatch.setattr(counts, "rows", lambda frame: whole(frame)[1:])
+    world.clock.move_to(DECISION_TIME)
     with pytest.raises(assessments.Disagreement, match="nothing was decided"):
-        world.decide()
+        assessments.decide(period)
+
+
+def test_a_period_that_cannot_be_decided_does_not_hold_up_the_others(
+    app: Flask, before: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stuck, other = World.make(before), World.make(before)
+    bad, good = stuck.announce(), other.announce()
+    stuck.ask(stuck.agent(), world_class=30)
+    whole = counts.rows
+    monkeypatch.setattr(
+        counts, "rows", lambda frame: whole(frame)[1:] if frame.campaign_ids == (stuck.campaign.id,) else whole(frame)
+    )
+    made = other.decide()
+    assert {each.period_id for each in made} == {good.id} and good.decided_at is not None
+    assert assessments.undecided() == [bad] and bad.decided_at is None
+    assert db.session.query(Assessment).filter_by(period_id=bad.id).count() == 0
+
+
+def test_two_announcements_at_once_cannot_overlap(app: Flask, world: World) -> None:
+    twin = programmes.create(world.organisation, "twin", "Twin", "sqm-2011", [world.campaign])
+    db.session.commit()
+    ids, at_once, refused = (world.programme.id, twin.id), threading.Barrier(2), []
+
+    def announce(programme_id: int) -> None:
+        with app.app_context():
+            programme = db.session.get(Programme, programme_id)
+            assert programme is not None
+            at_once.wait()
+            try:
+                programmes.announce(programme, FIRST, LAST, DECIDED)
+                time.sleep(0.2)  # the other one comes while this transaction is open
+                db.session.commit()
+            except Refused:
+                refused.append(programme_id)
+
+    both = [threading.Thread(target=announce, args=(each,)) for each in ids]
+    for each in both:
+        each.start()
+    for each in both:
+        each.join()
+    assert len(refused) == 1 and db.session.query(Period).count() == 1
+
+
+def test_a_name_in_the_programme_is_no_signature(world: World) -> None:
+    world.programme.issuer = "Somebody of Standing"
+    _, certificate = certified_agent(world)
+    assert certificate.issuer is None
 
 
 def test_what_was_decided_can_be_computed_again(world: World) -> None:

@@ -12,7 +12,7 @@ from flask import Flask
 from sqlalchemy import update
 
 from survey.db import db
-from survey.models import Assessment, Certificate, Period, Response
+from survey.models import Assessment, Certificate, Period, Response, Survey
 from tests import factories
 from tests.certification.world import World
 
@@ -82,6 +82,32 @@ def test_verify_leaves_with_1_and_names_the_difference(run: Any, world: World) -
 def test_refusals_are_one_line(run: Any, words: tuple[str, ...], said: str) -> None:
     result = run(*words, status=1)
     assert result.stderr.startswith("Refused: ") and said in result.stderr and result.stderr.count("\n") == 1
+
+
+def test_a_decision_that_is_due_and_cannot_be_made_is_named(run: Any, world: World) -> None:
+    world.announce()
+    survey = db.session.get(Survey, world.ask(world.agent(), silent=1)[0])
+    assert survey is not None
+    survey.disposition, survey.closed_at, survey.deadline = None, None, datetime(2026, 8, 1, tzinfo=UTC)
+    db.session.commit()
+    world.clock.move_to(datetime(2026, 7, 6, 12, tzinfo=UTC))
+    assert "not decided: World class calls, 2026-01-01 to 2026-06-30" in run("assess", status=1).output
+
+
+@pytest.mark.parametrize("day", ["0001-01-01", "9999-12-31", "2026-02-30", "soon"])
+@pytest.mark.parametrize("option", ["--from", "--to", "--as-of"])
+def test_a_day_that_nobody_means_is_usage_and_no_stack_trace(run: Any, world: World, option: str, day: str) -> None:
+    db.session.commit()
+    days = {"--from": "2026-01-01", "--to": "2026-01-31"} | {option: day}
+    words = [word for pair in days.items() for word in pair]
+    told = run("standings", "--organisation", world.organisation.key, "--programme", "wcc", *words, status=2)
+    assert day in told.stderr
+
+
+def test_days_that_run_backwards_are_refused(run: Any, world: World) -> None:
+    db.session.commit()
+    of = ("--organisation", world.organisation.key, "--programme", "wcc")
+    assert "runs backwards" in run("standings", *of, "--from", "2026-02-01", "--to", "2026-01-01", status=1).stderr
 
 
 def test_a_refused_announcement_leaves_nothing(run: Any, world: World) -> None:

@@ -374,8 +374,10 @@ def test_periods_never_overlap_not_even_by_way_of_another_programme(world: World
     with pytest.raises(Refused, match="overlaps the period 2026-01-01 to 2026-06-30"):
         world.announce(*later)
     twin = programmes.create(world.organisation, "twin", "Twin", "sqm-2011", [world.campaign])
-    with pytest.raises(Refused, match="no call is assessed twice"):
-        programmes.announce(twin, *later)
+    other = programmes.create(world.organisation, "other", "Other", "sqm-2011", [factories.campaign([world.site])])
+    for second in (twin, other):
+        with pytest.raises(Refused, match="nobody is assessed twice"):
+            programmes.announce(second, *later)
     assert world.announce(date(2026, 7, 1), date(2026, 12, 31), date(2027, 1, 8)).id
 
 

@@ -12,6 +12,7 @@ from certification.interval import wilson
 from certification.standings import Standing
 from survey.db import db
 from survey.models import Agent, Assessment, Certificate, Level
+from tests import factories
 from tests.certification.world import LAST, World
 
 MAY = date(2026, 5, 20)
@@ -71,6 +72,15 @@ def test_any_days_may_be_looked_at(world: World) -> None:
     found = standings.between(world.programme, date(2026, 2, 1), date(2026, 2, 28), LAST)
     assert [each.level for each in found] == [Level.ORGANISATION, Level.SITE, Level.AGENT]
     assert (standing_of(found, agent).counts.n, standing_of(found, agent).coverage.months) == (5, 1)
+
+
+def test_a_site_that_opens_later_stands_in_nobodys_way(world: World) -> None:
+    """The days looked at are over before it opens."""
+    later = factories.site(organisation=world.organisation, opened_on=date(2026, 7, 1))
+    found = standings.between(world.programme, date(2026, 2, 1), date(2026, 2, 28), LAST)
+    assert later.name not in [each.name for each in found]
+    found = standings.between(world.programme, date(2026, 2, 1), date(2026, 7, 1), date(2026, 7, 1))
+    assert later.name in [each.name for each in found]
 
 
 def test_today_is_not_a_whole_day_yet(world: World) -> None:

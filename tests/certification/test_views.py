@@ -122,7 +122,14 @@ def test_looking_changes_nothing(client: FlaskClient, world: World) -> None:
     assert _rows() == before
 
 
-@pytest.mark.parametrize("address", ["/registry/1999", f"/certificates/{'f' * 32}", "/certificates/1"])
+NOBODY = (f"%00{'a' * 31}", "F" * 32, "é" * 32)
+ODD = [f"{door}{id}{kind}" for id in NOBODY for door, kind in (("/certificates/", ""), ("/certificates/", ".json"))]
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["/registry/1999", "/registry/99999999999999999999", f"/certificates/{'f' * 32}", "/certificates/1", *ODD],
+)
 def test_what_is_not_there_is_not_found(client: FlaskClient, address: str) -> None:
     page(client, address, 404)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -38,10 +39,7 @@ def console_rules(app: Flask) -> Iterator[tuple[str, set[str]]]:
 
 
 def test_the_tables_above_name_every_door_of_the_console(app: Flask) -> None:
-    doors = {
-        rule.replace("<int:campaign_id>", "{campaign}").replace("<int:call_id>", "{call}")
-        for rule, _ in console_rules(app)
-    }
+    doors = {re.sub(r"<int[^:]*:(campaign|call)_id>", r"{\1}", rule) for rule, _ in console_rules(app)}
     assert doors == PAGES.keys() | ACTS.keys()
 
 
@@ -112,6 +110,22 @@ def test_get_changes_nothing(signed_in: Callable[..., Browser], world: World) ->
     for path in (*PAGES, *ACTS, "/console/sign-in", "/console/calls?id=x&agent=y&from=2026-01-01&to=2026-12-31"):
         browser.get(filled(path, world))
     assert everything() == before
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/console/calls?id=%00", 400),
+        ("/console/calls?agent=a%00", 400),
+        (f"/console/calls/{2**63}", 404),
+        (f"/console/campaigns/{2**63}", 404),
+        (f"/console/calls/{2**63 - 1}", 404),
+    ],
+)
+def test_what_no_row_can_hold_is_refused_and_no_crash(
+    signed_in: Callable[..., Browser], world: World, path: str, status: int
+) -> None:
+    assert signed_in("auditor").get(path).status_code == status
 
 
 def test_post_without_the_pages_token_is_refused(signed_in: Callable[..., Browser], world: World) -> None:

@@ -70,6 +70,28 @@ def test_a_mapping_and_contacts_by_option(app: Flask, tmp_path: Path) -> None:
     assert samples.stored()["7"].customer is not None
 
 
+@pytest.mark.parametrize("named", ["calls.csv", "contacts.csv", "."])
+def test_the_rejects_never_overwrite_what_is_read(app: Flask, tmp_path: Path, named: str) -> None:
+    samples.place()
+    (tmp_path / "x").mkdir()
+    file = samples.written(tmp_path, f"{samples.HEADER}\n{GOOD}\n2,amy,soon,60\n")
+    contacts = samples.written(tmp_path, "call_id,email\n1,jo@example.com\n", "contacts.csv")
+    before = file.read_bytes(), contacts.read_bytes()
+    refused = calls(app, file, "--contacts", contacts, "--rejects", tmp_path / "x" / ".." / named)
+    assert refused.exit_code == 1 and "--rejects" in refused.stderr
+    assert (file.read_bytes(), contacts.read_bytes()) == before and samples.stored() == {}
+
+
+def test_a_number_the_mapping_does_not_name_is_not_repeated(app: Flask, tmp_path: Path) -> None:
+    samples.place()
+    file = samples.written(tmp_path, f"{samples.HEADER},phone\n{GOOD},212-555-0101\n")
+    mapping = samples.written(tmp_path, '[values]\nphone = { anonymous = "" }\n', "mapping.toml")
+    rejects = tmp_path / "rejects.csv"
+    said = calls(app, file, "--mapping", mapping, "--rejects", rejects)
+    assert "a value the mapping does not name" in said.output
+    assert "0101" not in said.output + rejects.read_text()
+
+
 def test_a_dry_run_prints_what_would_change(app: Flask, tmp_path: Path) -> None:
     samples.place()
     calls(app, samples.written(tmp_path, f"{samples.HEADER}\n{GOOD}\n"))

@@ -229,6 +229,15 @@ def test_a_workbook_that_understates_its_size_loses_no_row(tmp_path: Path) -> No
     assert samples.counts(samples.taken(samples.written(tmp_path, false.getvalue(), "calls.xlsx"))) == (1, 0, 0, 1)
 
 
+def test_a_workbook_of_charts_only_is_refused(tmp_path: Path) -> None:
+    book = Workbook()
+    book.create_chartsheet()
+    book.remove(book.worksheets[0])
+    book.save(tmp_path / "calls.xlsx")
+    with pytest.raises(InputError, match="is not a readable Excel workbook"):
+        samples.taken(tmp_path / "calls.xlsx")
+
+
 def test_a_formulas_last_result_is_read_not_the_formula(tmp_path: Path) -> None:
     path = workbook(tmp_path, ("id", "started_at", "talk_seconds"), ("x", "2026-03-02 09:00", "=1+1"))
     # Never calculated, the formula has no result: the cell is empty, and the call without talk.

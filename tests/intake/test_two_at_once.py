@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import date
+from pathlib import Path
 from threading import Barrier
 
 import pytest
@@ -12,6 +13,7 @@ from sqlalchemy import func, select
 
 from intake import calls as intake_calls
 from intake.reports import ImportReport
+from intake.roster import import_roster
 from intake.staff import Staff
 from survey.clock import ManualClock
 from survey.db import db
@@ -61,6 +63,26 @@ def test_two_imports_at_once(
         60,
         8,
     ]
+
+
+def test_a_roster_waits_for_an_import_that_is_making_its_agents(app: Flask, tmp_path: Path) -> None:
+    site = samples.place()
+    head = f'[organisation]\nkey = "acme"\nname = "{site.organisation.name}"\ncountry = "US"\n'
+    roster = samples.written(tmp_path, f'{head}[[agents]]\nkey = "Zed"\nname = "Zed Zimmer"\n', "roster.toml")
+    Staff(site.organisation_id, create=True).agent_id("Zed", "agent", site.id, date(2026, 2, 5))
+
+    def one() -> ImportReport:
+        with app.app_context():
+            return import_roster(roster, actor="test")
+
+    with ThreadPoolExecutor(1) as threads:
+        run = threads.submit(one)
+        wait([run], timeout=0.5)
+        assert not run.done()
+        db.session.commit()
+        report = run.result(timeout=30)
+    assert (report.new, report.rejected) == (0, 0)
+    assert db.session.scalars(select(Agent.name).where(Agent.key == "Zed")).all() == ["Zed Zimmer"]
 
 
 def test_an_agent_another_import_made_meanwhile_is_not_made_again(app: Flask) -> None:

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from flask.testing import FlaskClient
 
-from survey import answers, clock, lifecycle
+from survey import answers, attempts, clock, lifecycle
 from survey.db import db
 from survey.models import Attempt, AttemptState, Channel, Disposition, OptOut, Outcome, Response, Survey
 from survey.optouts import kinds_in_force
@@ -290,3 +290,18 @@ def test_a_question_this_questionnaire_does_not_have(client: FlaskClient, call: 
     call.sent[-1].params["Digits"] = "1"
     assert b"Was the reason" in call.sent[-1].post(client).data
     assert _values(attempt) == {}
+
+
+def test_what_the_wrong_person_answered_is_asked_of_the_customer(client: FlaskClient) -> None:
+    attempt = dialled()
+    link = factories.attempt(attempt.survey, Channel.WEB, state=AttemptState.UNDERWAY)
+    answers.take(link, "resolved", "no", 1)
+    attempts.end(link.id, Outcome.WRONG_PERSON)
+    db.session.commit()
+    call = Call(client, attempt.id).answered()
+    assert "To go on where you stopped" not in call.said
+    call.press("1")
+    assert "Was the reason for your call resolved?" in call.said
+    call.press("155")
+    response = db.session.get_one(Response, reloaded(attempt).survey_id)
+    assert (response.complete, response.resolved) == (True, "yes")

@@ -10,6 +10,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from ivr import reconciling
 from ivr.channel import IvrChannel
 from survey import attempts, clock
 from survey.db import db
@@ -192,3 +193,18 @@ def test_the_webhook_of_an_adopted_call_goes_on_as_usual(
         Call(client, id_of(attempt)).answered().press("1155").status()
     assert reloaded(attempt).outcome is Outcome.COMPLETED
     assert not attempts.begin(id_of(attempt))
+
+
+def test_a_call_whose_first_webhook_comes_while_twilio_is_asked_is_not_given_up(
+    app: Flask, attempt: Attempt, at_noon: clock.ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nothing_yet(doubtful: reconciling.Doubtful) -> list[reconciling.Found]:
+        assert attempts.underway(doubtful.attempt_id, SID)
+        db.session.commit()
+        return []
+
+    monkeypatch.setattr(reconciling, "_calls_to", nothing_yet)
+    _later(at_noon, minutes=6)
+    assert reconciling.settle_doubtful() == 0
+    row = reloaded(attempt)
+    assert (row.state, row.provider_id) == (AttemptState.UNDERWAY, SID)

@@ -81,7 +81,7 @@ class TestDoctor:
         db.session.execute(db.text("UPDATE alembic_version SET version_num = '0001'"))
         found = doctor.migrations(app.config["SETTINGS"])
         db.session.rollback()
-        assert not found.well and "flask db upgrade" in found.says
+        assert not found.well and "flask database upgrade" in found.says
 
     def test_a_missing_account_names_the_settings(self, app: Flask) -> None:
         found = doctor.phone_network(settings_with(app, twilio_account_sid="", twilio_from=""))
@@ -93,6 +93,13 @@ class TestDoctor:
     def test_a_phone_network_that_does_not(self, app: Flask, listening: int) -> None:
         found = doctor.phone_network(settings_with(app, twilio_api_base="http://127.0.0.1:1"))
         assert not found.well and "TWILIO_API_BASE" in found.says
+
+    @pytest.mark.parametrize("url", ["relay.example.com:25", "smtp://relay:port", "smtp://[relay", "smtps://"])
+    def test_an_address_that_is_none_is_a_finding_and_no_crash(self, app: Flask, url: str) -> None:
+        mail = doctor.mail_relay(settings_with(app, smtp_url=url))
+        phone = doctor.phone_network(settings_with(app, twilio_api_base=url.replace("smtp", "http")))
+        assert not mail.well and "SMTP_URL is not an address" in mail.says
+        assert not phone.well and "TWILIO_API_BASE is not an address" in phone.says
 
     @pytest.mark.parametrize("url", [None, "smtp://127.0.0.1:1"])
     def test_a_mail_relay_that_is_not_there(self, app: Flask, url: str | None) -> None:

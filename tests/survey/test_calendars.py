@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -9,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from survey import calendars
 from survey.calendars import Calendar, day_start, deadline, known_country, known_zone
 from survey.errors import InputError
 
@@ -104,3 +107,33 @@ def test_unknown_zones_and_countries_say_how_to_mend_them() -> None:
         known_zone("Mars/Olympus")
     with pytest.raises(InputError, match="ISO 3166"):
         known_country("XX")
+
+
+def test_no_holiday_is_missed_while_its_year_is_filled_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tables count a year as known before they have filled it in, and several threads ask at once."""
+    table = type(calendars._holidays("US", None))
+    filled_in = table._populate
+
+    def slowly(self: object, year: int) -> None:
+        time.sleep(0.1)
+        filled_in(self, year)
+
+    monkeypatch.setattr(table, "_populate", slowly)
+    calendars._holidays.cache_clear()
+    calendars._holidays("US", None)  # made, its years not yet filled in
+    found: list[str | None] = []
+    threads = [
+        threading.Thread(target=lambda: found.append(NEW_YORK.holiday(date(2026, 12, 25))), daemon=True)
+        for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert found == ["Christmas Day"] * 4
+
+
+@pytest.mark.parametrize("zone", ["Nowhere/Atlantis", "America", "", "../etc/passwd"])
+def test_what_is_no_zone_is_refused(zone: str) -> None:
+    with pytest.raises(InputError, match="is not a time zone"):
+        known_zone(zone)

@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import timedelta
 
 import pytest
 from flask import Flask
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import text, update
 
+from scheduler.planning import plan_due
 from survey import answers, attempts, lifecycle, optouts
 from survey.clock import ManualClock
 from survey.db import db
 from survey.lifecycle import Evidence, disposition_of
-from survey.models import AAPOR, AttemptState, Channel, Disposition, OptOut, OptOutSource, Outcome, Response
+from survey.models import (
+    AAPOR,
+    Attempt,
+    AttemptState,
+    Channel,
+    Disposition,
+    OptOut,
+    OptOutSource,
+    Outcome,
+    Response,
+)
 from survey.questionnaire import CORE_KEYS
 from tests import factories
 
@@ -173,3 +186,49 @@ def test_a_response_is_derived_once(app: Flask, at_noon: ManualClock) -> None:
     answers.take(dialled, "agent", "5", 2)
     db.session.refresh(before)
     assert not before.complete and dialled.survey.disposition is Disposition.PARTIAL
+
+
+def test_after_an_opt_out_by_phone_the_customers_other_survey_is_asked_by_email(app: Flask, at_noon: ManualClock) -> None:
+    survey = factories.survey(plan_at=None)
+    call = factories.call(factories.agent(survey.site), survey.site, customer=survey.customer)
+    other = factories.survey(call, survey.campaign, plan_at=None)
+    factories.attempt(other)
+    lifecycle.opt_out(survey, ["phone"], OptOutSource.PHONE_KEY)
+    db.session.refresh(other)
+    assert other.plan_at == at_noon(), "its call is cancelled: what comes next is to be planned"
+    assert plan_due() == 1
+    (mail,) = db.session.query(Attempt).filter_by(survey_id=other.id, state=AttemptState.PLANNED)
+    assert mail.channel is Channel.WEB
+
+
+def test_giving_up_is_for_attempts_without_a_call(app: Flask, at_noon: ManualClock) -> None:
+    doubtful, bound = (factories.attempt(state=AttemptState.DIALLING) for _ in range(2))
+    assert attempts.underway(bound.id, "CA1")
+    assert attempts.give_up(doubtful.id, "no call found")
+    assert not attempts.give_up(bound.id, "no call found")
+    db.session.refresh(doubtful)
+    assert (doubtful.state, doubtful.outcome) == (AttemptState.ENDED, Outcome.UNKNOWN)
+
+
+def test_cancelling_takes_the_survey_before_its_attempts(app: Flask, at_noon: ManualClock) -> None:
+    """As everybody else does who takes both: the other way round, two would wait for each other."""
+    waiting = factories.attempt(factories.survey())
+    attempt_id, survey_id = waiting.id, waiting.survey_id
+    db.session.commit()
+    db.session.remove()
+
+    def cancel() -> None:
+        with app.app_context():
+            attempts.cancel_waiting([survey_id], "for a test")
+            db.session.commit()
+
+    lifecycle.locked(survey_id)
+    other = threading.Thread(target=cancel, daemon=True)
+    other.start()
+    other.join(0.3)
+    assert other.is_alive(), "it waits for the survey"
+    db.session.execute(text("SET LOCAL lock_timeout = '2s'"))
+    db.session.execute(update(Attempt).where(Attempt.id == attempt_id).values(reason="not locked meanwhile"))
+    db.session.commit()
+    other.join(20)
+    assert db.session.get_one(Attempt, attempt_id).state is AttemptState.CANCELLED

@@ -211,3 +211,22 @@ def test_a_certificate_nobody_vouches_for_is_refused(
         with relay_at(url) as relay, pytest.raises(RelayUnavailable):
             relay.send(letter(), TO)
         assert not box.envelopes
+
+
+def test_another_thread_may_take_the_last_kept_connection(relay: Relay, mailbox: Mailbox) -> None:
+    class Contended(list[smtplib.SMTP]):
+        """Filled when looked at, emptied by another thread before anything is taken."""
+
+        def __bool__(self) -> bool:
+            seen = len(self) > 0
+            self.clear()
+            return seen
+
+    relay.send(letter(), "ana@example.com")
+    relay._idle = Contended(relay._idle)
+    taken = relay._idle.pop()
+    relay._idle.append(taken)
+    relay.send(letter(), "ana@example.com")
+    relay.close()
+    taken.close()
+    assert len(mailbox.envelopes) == 2

@@ -8,7 +8,7 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import select
 
-from survey import answers, lifecycle
+from survey import answers, attempts, lifecycle
 from survey.clock import ManualClock
 from survey.db import db
 from survey.models import Answer, Attempt, AttemptState, Channel, Disposition, Outcome, Response, Survey
@@ -509,3 +509,15 @@ def test_first_view_is_light(client: FlaskClient) -> None:
     assert "max-age=31536000" in sheet.headers["Cache-Control"]
     assert len(page.data) + len(sheet.data) < 60_000
     assert not re.search(r"url\(|@import|https?:", sheet.get_data(as_text=True))
+
+
+def test_what_the_wrong_person_said_by_phone_is_asked_of_the_customer(client: FlaskClient) -> None:
+    attempt, link = sent_link()
+    call = phoned(attempt.survey, ("resolved", "no"))
+    attempts.end(call.id, Outcome.WRONG_PERSON)
+    db.session.commit()
+    page = get(client, link)
+    assert (page.asks, page.question.chosen) == ("resolved", None)
+    for _, value in ALL_THREE:
+        page = choose(client, page, value)
+    assert fresh(attempt.id).survey.disposition is Disposition.COMPLETE
