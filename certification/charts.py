@@ -10,7 +10,7 @@ from certification import words
 from certification.interval import wilson
 from certification.rules import RuleSet
 
-WIDTH, LEFT, RIGHT, MIDDLE = 320, 8, 312, 22
+LEFT, RIGHT, MIDDLE = 8, 312, 22
 SVG = Markup(
     '<svg class="interval {side}" viewBox="0 0 320 48" role="img" aria-label="{alternative}">'
     '<line class="interval-track" x1="{left}" y1="{middle}" x2="{right}" y2="{middle}" stroke="currentColor"'

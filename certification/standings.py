@@ -6,7 +6,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from fractions import Fraction
 from typing import Any
 
 from sqlalchemy import or_, select
@@ -81,6 +80,7 @@ class Standing:
             "late": tallied.late,
             "drawn": tallied.drawn,
             "superseded": tallied.superseded,
+            "superseded_share": tallied.superseded_share,
             "rate_with_superseded": tallied.rate_with_superseded,
             "required": self.required,
             "months": self.coverage.months,
@@ -240,8 +240,9 @@ def _spans(question: Question, level: Level, ids: Iterable[int]) -> Mapping[int,
 def line(standing: Standing, rule: RuleSet) -> str:
     """The standing as one line of text."""
     tallied = standing.counts
-    rate = "no rate" if tallied.rate is None else words.percent(Fraction(tallied.rate), rule.threshold)
+    rate = "no rate" if tallied.rate is None else words.percent(tallied.rate, rule.threshold)
+    weighted = tallied.weighted_rate
+    beside = "" if weighted in (None, tallied.rate) else f" (weighted {words.percent(weighted, rule.threshold)})"
     why = "" if standing.verdict.passes else f": {'; '.join(standing.verdict.missing)}"
-    return (
-        f"{standing.level:<12} {standing.name:<28} {tallied.k:>5} of {tallied.n:<5} {rate:>8}  {standing.summary}{why}"
-    )
+    figures = f"{tallied.k:>5} of {tallied.n:<5} {rate:>8}{beside}"
+    return f"{standing.level:<12} {standing.name:<28} {figures}  {standing.summary}{why}"

@@ -29,6 +29,10 @@ def _certificate(certificate: Certificate) -> Iterator[str]:
         yield f"it names {certificate.level} {certificate.subject_id}, its assessment {_subject(assessment)}"
     if certificate.subject_name != assessment.subject_name:
         yield f"it is made out to {certificate.subject_name!r}, its assessment to {assessment.subject_name!r}"
+    if certificate.organisation_id != period.programme.organisation_id:
+        yield f"it names organisation {certificate.organisation_id}, its period {period.programme.organisation_id}"
+    if certificate.issuer is not None:
+        yield f"it says that {certificate.issuer!r} issued it, and nobody signed it"
     if certificate.achieved_on != period.decision_on:
         yield f"achieved on {certificate.achieved_on}, the decision day was {period.decision_on}"
     latest = same_date_later(period.decision_on, programmes.rule_of(period).valid_years)
@@ -74,7 +78,9 @@ def _figures(assessment: Assessment, standing: Standing) -> Iterator[str]:
     tallied, weighted = standing.counts, standing.counts.weighted_rate
     kept_weighted = (assessment.weighted_numerator, assessment.weighted_denominator)
     now_weighted = (None, None) if weighted is None else (str(weighted.numerator), str(weighted.denominator))
+    rule = programmes.rule_of(assessment.period)
     for what, kept, now in (
+        ("rule", (assessment.rule_set, assessment.rule_sha256), (rule.name, rule.sha256)),
         ("n", assessment.n, tallied.n),
         ("k", assessment.k, tallied.k),
         ("partials", assessment.partials, tallied.partials),

@@ -147,8 +147,8 @@ def _harbour() -> OrganisationProfile:
         "+1 212-555-0100",
         "1/4",
         (
-            SiteProfile("boston", "Boston", "America/New_York", "US", "MA", 38, boston),
-            SiteProfile("denver", "Denver", "America/Denver", "US", "CO", 38, denver),
+            SiteProfile("boston", "Boston", "America/New_York", "US", "MA", 37, boston),
+            SiteProfile("denver", "Denver", "America/Denver", "US", "CO", 37, denver),
         ),
     )
 
@@ -163,7 +163,7 @@ def _meadow(first_day: date) -> OrganisationProfile:
         AgentProfile(f"lee-4{n}", _agent_name(f"lee-4{n}"), "lee-lead-3", 92, 28, third_month) for n in range(1, 4)
     )
     agents = (*strong, *weak, *part_time, *late)
-    leeds = SiteProfile("leeds", "Leeds", "Europe/London", "GB", "ENG", 25, agents)
+    leeds = SiteProfile("leeds", "Leeds", "Europe/London", "GB", "ENG", 21, agents)
     return OrganisationProfile("meadow", "Meadow Energy", "GB", "+44 20 7946 0999", "1/4", (leeds,))
 
 

@@ -26,6 +26,7 @@ from survey.errors import InputError, Refused
 from survey.settings import current
 
 ADMINISTRATOR = "admin@example.com"
+FIRST_SEED = 1
 RIGHT = {"count", "world class"}
 GREETING = f"""
 The console:   {live.ADDRESS}/console/
@@ -45,20 +46,19 @@ Ctrl-C ends the service, but not its database. To end that too:
 @command("demo", help="Play six months of two contact centres in fast motion, then leave the service running.")
 @click.option("--once", is_flag=True, help="Stop after the tables.")
 @click.option("--json", "as_json", is_flag=True, help="End with one line of JSON; everything else goes to stderr.")
-@click.option("--seed", default=1, show_default=True, help="Another seed is another world.")
+@click.option("--seed", type=int, help="Another seed is another world; 1 unless told otherwise.")
 @click.option("--until", help="The day the time-lapse is played from, as 2026-07-20; today unless told otherwise.")
-def demo_command(once: bool, as_json: bool, seed: int, until: str | None) -> None:
+def demo_command(once: bool, as_json: bool, seed: int | None, until: str | None) -> None:
     app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
     upgrade(directory=f"{app.root_path}/migrations")
     folder = demo.Folder(current().aftercall_data)
     record = folder.record()
     if record is None:
-        record = demo.play(app, folder, seed, _day(until) if until else clock.now().date())
-    elif record.seed != seed or until not in (None, record.until):
-        raise Refused(
-            f"a demo with seed {record.seed} has been played here",
-            how=f"Remove {current().aftercall_data} to play another, or leave out --seed and --until.",
+        record = demo.play(
+            app, folder, FIRST_SEED if seed is None else seed, _day(until) if until else clock.now().date()
         )
+    else:
+        check_same(record, seed, until)
     report = demo.report(folder, record.seconds)
     console = Console(stderr=as_json)
     _print_tables(console)
@@ -67,7 +67,16 @@ def demo_command(once: bool, as_json: bool, seed: int, until: str | None) -> Non
     else:
         _print_report(console, report)
     if not once:
-        _go_live(app, folder, seed, err=as_json)
+        _go_live(app, folder, record.seed, err=as_json)
+
+
+def check_same(record: demo.Record, seed: int | None, until: str | None) -> None:
+    """Raises Refused when another demo is asked for than the one that has been played here."""
+    if seed not in (None, record.seed) or until not in (None, record.until):
+        raise Refused(
+            f"a demo with seed {record.seed}, until {record.until}, has been played here",
+            how=f"Remove {current().aftercall_data} to play another, or leave out --seed and --until.",
+        )
 
 
 def _day(until: str) -> date:

@@ -40,7 +40,7 @@ from simulator.network import Call, PhoneNetwork
 from simulator.readers import reader_of
 from survey import clock
 from survey.db import db
-from survey.models import Campaign, Organisation, Period, Programme
+from survey.models import Campaign, Organisation
 
 GRID = timedelta(hours=1)
 # What is looked at less often: campaigns to begin and close, attempts in doubt.
@@ -215,17 +215,14 @@ class TimeLapse:
             self._take_turns()
 
     def _take_turns(self) -> None:
-        """What the scheduler and a worker do at this moment, if anything is due."""
+        """What the scheduler and a worker do at this moment."""
         if self._clock() >= self._next_round:
             self._next_round = self._clock() + ROUND
             clockwork.begin_and_close()
             clockwork.settle(self._channels)
+        self._turn()
         self._due_at = clockwork.next_due_at()
         db.session.rollback()
-        if self._due_at is not None and self._due_at <= self._clock():
-            self._turn()
-            self._due_at = clockwork.next_due_at()
-            db.session.rollback()
 
     def _let_happen_until(self, stop: datetime) -> None:
         """Everything outside that happens by `stop`, one thing at a time, the clock going along."""
@@ -297,16 +294,3 @@ def on_grid(moment: datetime) -> datetime:
     start = datetime(moment.year, 1, 1, tzinfo=UTC)
     steps = -((start - moment) // GRID)
     return start + steps * GRID
-
-
-def existing_demo() -> bool:
-    """Whether a time-lapse has been played into this database."""
-    return db.session.query(Period.id).filter(Period.decided_at.is_not(None)).first() is not None
-
-
-def played() -> list[tuple[Organisation, Programme, Campaign]]:
-    """What the time-lapse made, by organisation."""
-    return [
-        (programme.organisation, programme, programme.campaigns[0])
-        for programme in db.session.query(Programme).order_by(Programme.id)
-    ]

@@ -84,6 +84,9 @@ def test_a_calls_story(app: Flask, at_noon: ManualClock) -> None:
         (("draw", "--key", "xyz", "--source", "s", "--id", "1"), "hex"),
         (("hours", "--number", "12", "--at", "2026-07-06T12:00Z"), "phone number"),
         (("call", "999"), "no such call"),
+        (("deadline", "--ended-at", "9999-12-31T00:00Z", "--zone", "UTC", "--country", "US"), "too far from today"),
+        (("deadline", "--ended-at", "2026-07-02T15:00Z", "--zone", "America", "--country", "US"), "time zone"),
+        (("hours", "--number", "+12125550123", "--at", "0001-01-01T00:00Z"), "too far from today"),
     ],
 )
 def test_what_cannot_be_explained_is_refused_in_one_line(app: Flask, words: tuple[str, ...], says: str) -> None:
@@ -94,3 +97,4 @@ def test_what_cannot_be_explained_is_refused_in_one_line(app: Flask, words: tupl
 
 def test_usage_is_exit_2(app: Flask) -> None:
     assert run(app, "rule", "sqm-2011").exit_code == 2
+    assert run(app, "call", "99999999999999999999").exit_code == 2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 
-from sqlalchemy import ColumnElement, select, update
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.orm import joinedload
 
 from survey.db import db
@@ -46,26 +46,28 @@ def revoke(attempt_id: int) -> None:
     )
 
 
+# Made once: putting them together takes as long as asking them. Row locks and other sessions may have changed what the
+# session holds, so everything is read again.
+_SURVEY = joinedload(Attempt.survey, innerjoin=True)
+_TOLD = (
+    select(Attempt)
+    .options(
+        _SURVEY.joinedload(Survey.campaign, innerjoin=True).joinedload(Campaign.organisation, innerjoin=True),
+        _SURVEY.joinedload(Survey.call, innerjoin=True),
+        _SURVEY.joinedload(Survey.site, innerjoin=True),
+        _SURVEY.joinedload(Survey.agent, innerjoin=True),
+    )
+    .execution_options(populate_existing=True)
+)
+_BY_LINK = _TOLD.where(Attempt.token_hash == bindparam("hash"))
+_BY_ID = _TOLD.options(_SURVEY.joinedload(Survey.customer, innerjoin=True)).where(Attempt.id == bindparam("id"))
+
+
 def find(token: str) -> Attempt | None:
     """The attempt a link was sent for, with what its pages tell, in one query. Unknown and revoked look alike: None."""
-    return _attempt(Attempt.token_hash == token_hash(token), with_customer=False)
+    return db.session.scalars(_BY_LINK, {"hash": token_hash(token)}).one_or_none()
 
 
 def load(attempt_id: int) -> Attempt | None:
     """The attempt with everything its message tells, in one query."""
-    return _attempt(Attempt.id == attempt_id, with_customer=True)
-
-
-def _attempt(condition: ColumnElement[bool], *, with_customer: bool) -> Attempt | None:
-    survey = joinedload(Attempt.survey, innerjoin=True)
-    told = [
-        survey.joinedload(Survey.campaign, innerjoin=True).joinedload(Campaign.organisation, innerjoin=True),
-        survey.joinedload(Survey.call, innerjoin=True),
-        survey.joinedload(Survey.site, innerjoin=True),
-        survey.joinedload(Survey.agent, innerjoin=True),
-    ]
-    if with_customer:
-        told.append(survey.joinedload(Survey.customer, innerjoin=True))
-    return db.session.scalars(
-        select(Attempt).where(condition).options(*told).execution_options(populate_existing=True)
-    ).one_or_none()
+    return db.session.scalars(_BY_ID, {"id": attempt_id}).one_or_none()

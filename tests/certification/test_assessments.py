@@ -188,6 +188,8 @@ TAMPERED = {
     ),
     "the certificate": (update(Certificate).values(subject_id=7), "it names agent 7"),
     "its name": (update(Certificate).values(subject_name="Somebody"), "it is made out to 'Somebody'"),
+    "its issuer": (update(Certificate).values(issuer="Somebody"), "it says that 'Somebody' issued it"),
+    "the rule's name": (update(Assessment).where(Assessment.level == Level.AGENT).values(rule_set="easy"), "rule of"),
     "its end": (update(Certificate).values(valid_until=Certificate.valid_until + 365), "the rule allows 2027-07-06"),
     "the decision": (
         update(Assessment)
@@ -213,7 +215,7 @@ def test_an_added_survey_is_named(world: World) -> None:
     assert f"survey {added}: in the database, not in the evidence" in verification.verify(certificate)
 
 
-def test_sixty_subjects_over_three_thousand_surveys_in_a_second(app: Flask, before: ManualClock) -> None:
+def test_sixty_subjects_over_three_thousand_surveys_in_two_seconds(app: Flask, before: ManualClock) -> None:
     world = World.make(before, ["America/New_York", "Europe/London", "Asia/Tokyo"])
     leaders = [world.supervisor(f"Leader {n}") for n in range(7)]
     agents = [(n, world.agent(leaders[n % 7], world.sites[n % 3])) for n in range(50)]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -102,6 +103,15 @@ def test_a_day_that_nobody_means_is_usage_and_no_stack_trace(run: Any, world: Wo
     words = [word for pair in days.items() for word in pair]
     told = run("standings", "--organisation", world.organisation.key, "--programme", "wcc", *words, status=2)
     assert day in told.stderr
+
+
+def test_a_line_shows_the_weighted_rate_where_it_differs(run: Any, world: World) -> None:
+    agent = world.agent()
+    world.ask(agent, day=date(2026, 2, 3), rate=Fraction(1), world_class=2)
+    world.ask(agent, day=date(2026, 2, 3), rate=Fraction(1, 2), satisfied=1)
+    db.session.commit()
+    of = ("--organisation", world.organisation.key, "--programme", "wcc", "--level", "agent")
+    assert "66.7% (weighted 50.0%)" in run("standings", *of, "--from", "2026-02-01", "--to", "2026-02-28").output
 
 
 def test_days_that_run_backwards_are_refused(run: Any, world: World) -> None:

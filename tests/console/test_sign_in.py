@@ -128,8 +128,15 @@ def test_sign_out_takes_a_post_with_a_token(signed_in: Callable[..., Browser]) -
     assert browser.get("/console/").status_code == 302
 
 
-def test_a_session_ends_after_its_hours(app: Flask) -> None:
+def test_a_session_ends_after_its_hours(
+    app: Flask, signed_in: Callable[..., Browser], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The cookie's own stamp is the library's: hours that are over already stand for waiting."""
     assert app.permanent_session_lifetime == timedelta(hours=12)
+    browser = signed_in("administrator")
+    assert browser.get("/console/").status_code == 200
+    monkeypatch.setitem(app.config, "PERMANENT_SESSION_LIFETIME", timedelta(seconds=-1))
+    assert browser.get("/console/").status_code == 302
 
 
 def test_the_cookie_is_kept_from_scripts_and_plain_http(browser: Browser, user: Callable[..., User]) -> None:

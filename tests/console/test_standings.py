@@ -11,7 +11,10 @@ from certification import standings as certification_standings
 from certification import words as certification_words
 from console import standings
 from console.scope import Scope
+from survey.clock import ManualClock
+from survey.db import db
 from survey.errors import NotFound
+from tests.certification.world import World as Centre
 from tests.console.conftest import Browser, World, make_world
 from tests.console.test_pages import text_of
 
@@ -26,6 +29,15 @@ def test_the_figures_are_certifications_json(signed_in: Callable[..., Browser], 
         assert f"{row['name']} {row['n']} {row['k']} {rate} {low} – {high}" in page
         for missing in row["missing"]:
             assert missing in page
+
+
+def test_what_stands_beside_the_rate(signed_in: Callable[..., Browser], at_noon: ManualClock) -> None:
+    centre = Centre.make(at_noon)
+    outcomes = {"world_class": 19, "satisfied": 7, "partial": 3, "late": 2, "superseded": 4, "silent": 65}
+    centre.ask(centre.agent(), day=date(2026, 2, 3), **outcomes)
+    db.session.commit()
+    page = text_of(signed_in("auditor").get("/console/standings").text)
+    assert "3 partial, 2 late; 4.0% superseded, with them 63.3%" in page
 
 
 def test_without_a_period_the_last_complete_months_are_shown(signed_in: Callable[..., Browser], world: World) -> None:

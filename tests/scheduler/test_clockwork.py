@@ -60,6 +60,10 @@ def test_a_turn_looks_for_fresh_calls_only_and_a_draw_for_all(
     make.call(place=campaign.sites[0], ended_at=NOON - timedelta(days=8))
     db.session.commit()
     assert clockwork.turn([].append, channels(NotingChannel())).draws == ()
+    make.call(place=campaign.sites[0], ended_at=NOON - timedelta(days=1))
+    db.session.commit()
+    turn = clockwork.turn([].append, channels(NotingChannel()))
+    assert [report.decided for report in turn.draws] == [1], "the fresh one alone: looking for the old one takes long"
     assert [report.decided for report in clockwork.draw()] == [1]
 
 

@@ -6,6 +6,7 @@ import hashlib
 import hmac
 from collections import Counter
 from fractions import Fraction
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -96,9 +97,13 @@ def test_a_plan_is_kept_in_lowest_terms() -> None:
         ([{"share": 1, "channels": ["web", "web"]}], "twice"),
         ([{"share": 0, "channels": ["web"]}], "share of 0"),
         ([{"share": 0.5, "channels": ["web"]}], "not an exact fraction"),
+        ([{"share": [1.9, 2], "channels": ["ivr"]}, {"share": "1/2", "channels": ["web"]}], "not an exact fraction"),
+        (["ivr", "web"], "entry 1: 'ivr' is not a share with its channels"),
+        ("ivr", "no entries"),
+        ([{"share": 1, "channels": "ivr"}], "not a share with its channels"),
     ],
 )
-def test_a_wrong_plan_is_refused(plan: list[dict[str, object]], says: str) -> None:
+def test_a_wrong_plan_is_refused(plan: Any, says: str) -> None:
     with pytest.raises(InputError, match=says):
         checked_plan(plan)
 
@@ -108,7 +113,7 @@ def test_a_fraction_may_be_written_in_several_ways(text: object) -> None:
     assert fraction(text, "rate") == Fraction(1, 10)
 
 
-@pytest.mark.parametrize("text", [0.1, "a tenth", "1/0", None, True, [1, 2, 3]])
+@pytest.mark.parametrize("text", [0.1, "a tenth", "1/0", None, True, [1, 2, 3], [1.0, 2], [1, {}]])
 def test_what_is_no_exact_fraction_is_refused(text: object) -> None:
     with pytest.raises(InputError):
         fraction(text, "rate")

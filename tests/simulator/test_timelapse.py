@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -12,12 +12,13 @@ import pytest
 from flask import Flask
 from sqlalchemy import text
 
-from simulator import demo, figures
+from simulator import cli, demo, figures
 from simulator.figures import Dial
 from simulator.network import PhoneNetwork
 from simulator.timelapse import Span, TimeLapse, World, latest_span, launch_moment, on_grid
 from survey import clock
 from survey.db import db
+from survey.errors import Refused
 from survey.models import Disposition, Survey
 from tests import factories
 from tests.conftest import _empty
@@ -81,6 +82,18 @@ def test_the_same_seed_gives_the_same_business_columns(app: Flask, tmp_path: Pat
 )
 def test_the_latest_six_months_whose_decision_is_over(today: date, span: Span) -> None:
     assert latest_span(today) == span
+
+
+@pytest.mark.parametrize(
+    ("seed", "until", "same"),
+    [(None, None, True), (5, "2026-07-20", True), (1, None, False), (None, "2026-07-21", False)],
+)
+def test_a_second_start_shows_what_was_played_and_refuses_another(
+    app: Flask, seed: int | None, until: str | None, same: bool
+) -> None:
+    record = demo.Record(5, "2026-07-20", "2026-01-01", "2026-07-14", 100.0)
+    with nullcontext() if same else pytest.raises(Refused, match="seed 5, until 2026-07-20, has been played here"):
+        cli.check_same(record, seed, until)
 
 
 def test_the_scheduler_looks_at_the_clock_every_hour() -> None:

@@ -188,7 +188,7 @@ def test_a_response_is_derived_once(app: Flask, at_noon: ManualClock) -> None:
     assert not before.complete and dialled.survey.disposition is Disposition.PARTIAL
 
 
-def test_after_an_opt_out_by_phone_the_customers_other_survey_is_asked_by_email(app: Flask, at_noon: ManualClock) -> None:
+def test_after_an_opt_out_by_phone_the_other_survey_is_asked_by_email(app: Flask, at_noon: ManualClock) -> None:
     survey = factories.survey(plan_at=None)
     call = factories.call(factories.agent(survey.site), survey.site, customer=survey.customer)
     other = factories.survey(call, survey.campaign, plan_at=None)

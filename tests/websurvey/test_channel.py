@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from datetime import timedelta
 
 import pytest
@@ -18,7 +20,7 @@ from tests.websurvey.support import Mailbox, dialling, free_port, fresh, link_of
 from websurvey import channel as channel_module
 from websurvey import links
 from websurvey.channel import WebChannel
-from websurvey.mailer import Relay
+from websurvey.mailer import Relay, relay_address
 
 pytestmark = pytest.mark.usefixtures("at_noon")
 
@@ -236,3 +238,35 @@ def test_reconciling_leaves_the_phones_attempts_alone(channel: WebChannel, at_no
     at_noon.move_to(at_noon() + timedelta(hours=1))
     assert channel.reconcile() == 0
     assert fresh(attempt.id).state is AttemptState.DIALLING
+
+
+def test_an_address_no_header_can_hold_bounces(channel: WebChannel, mailbox: Mailbox) -> None:
+    survey = factories.survey()
+    survey.customer.email = "=?utf-8?q?a?=@example.com"
+    attempt_id = dialling(survey)
+    channel.deliver(attempt_id)
+    attempt = fresh(attempt_id)
+    assert (attempt.state, attempt.outcome) == (AttemptState.ENDED, Outcome.BOUNCED)
+    assert mailbox.envelopes == []
+
+
+def test_many_threads_that_begin_at_once_share_one_relay(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    def slowly(url: str | None) -> Relay:
+        time.sleep(0.1)
+        return Relay(relay_address(url or ""), "survey@example.com", "survey.example.com")
+
+    monkeypatch.setattr(channel_module, "_relay", slowly)
+    channel, found = WebChannel(), []
+
+    def look() -> None:
+        with app.app_context():
+            found.append(channel._current_relay())
+
+    with set_to(app, smtp_url="smtp://127.0.0.1:25"):
+        threads = [threading.Thread(target=look, daemon=True) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(20)
+    assert len(found) == 4
+    assert found[0] is not None and len(set(map(id, found))) == 1

@@ -147,6 +147,10 @@ def test_nothing_gets_out_of_its_header(bad: str) -> None:
         "a@example.com>",
         "a,b@c.example",
         "josé@example.com",
+        "a..b@example.com",
+        ".a@example.com",
+        "a\x01@example.com",
+        "=?utf-8?q?a?=@example.com",
         "a@" + "b" * 70 + ".example",
     ],
 )
