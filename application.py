@@ -113,8 +113,10 @@ def _guard() -> ResponseReturnValue | None:
     if mark is None:
         abort(403)
     kind, roles = mark
-    if kind != "signed_in":
+    if kind in ("public", "signed"):
         return None
+    if kind != "signed_in":
+        abort(403)
     if not current_user.is_authenticated:
         response: ResponseReturnValue = current_app.login_manager.unauthorized()  # type: ignore[attr-defined]
         return response

@@ -37,7 +37,7 @@ class PoliteCommand(click.Command):
             if not isinstance(error.orig, (UndefinedTable, UndefinedColumn)):
                 raise
             what = "the database is not set up for this version"
-            _refuse(ctx, AftercallError(what, where="DATABASE_URL", how="Run flask db upgrade."))
+            _refuse(ctx, AftercallError(what, where="DATABASE_URL", how="Run flask database upgrade."))
 
 
 def _refuse(ctx: click.Context, error: AftercallError) -> None:

@@ -81,6 +81,7 @@ PUBLIC = {
     "console.static",
     "operations.front",
     "operations.health",
+    "operations.metrics",
     "operations.ready",
     "websurvey.answer",
     "websurvey.not_me",
@@ -101,9 +102,15 @@ def test_public_is_the_short_list_and_nothing_else(app: Flask) -> None:
     assert public == PUBLIC
 
 
-def test_a_route_without_a_mark_answers_nobody(app: Flask) -> None:
+@pytest.mark.parametrize("mark", [None, ("keyed", ()), ("Public", ())])
+def test_a_route_without_a_known_mark_answers_nobody(app: Flask, mark: tuple[str, tuple[str, ...]] | None) -> None:
+    def bare() -> dict[str, str]:
+        return {"status": "ok"}
+
     view = app.view_functions["operations.health"]
-    app.view_functions["operations.health"] = lambda: {"status": "ok"}
+    app.view_functions["operations.health"] = bare
+    if mark is not None:
+        setattr(bare, doors.MARK, mark)
     try:
         assert app.test_client().get("/healthz").status_code == 403
     finally:

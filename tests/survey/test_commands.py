@@ -35,11 +35,11 @@ def refused() -> None:
         (not_there, "Refused: DATABASE_URL: the database could not do this (OperationalError). flask doctor"),
         (
             without_our_tables,
-            "Refused: DATABASE_URL: the database is not set up for this version. Run flask db",
+            "Refused: DATABASE_URL: the database is not set up for this version. Run flask database upgrade.",
         ),
         (
             of_another_version,
-            "Refused: DATABASE_URL: the database is not set up for this version. Run flask db",
+            "Refused: DATABASE_URL: the database is not set up for this version. Run flask database upgrade.",
         ),
         (refused, "Refused: somewhere: not now. Wait."),
     ],
