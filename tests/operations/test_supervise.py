@@ -6,6 +6,7 @@ import re
 import shlex
 import signal
 import subprocess
+import threading
 import sys
 import time
 from collections.abc import Iterator
@@ -122,12 +123,22 @@ def test_a_line_without_end_does_not_stop_the_others() -> None:
         assert "web       | done" in said
 
 
+def gone_within(pid: int, seconds: float) -> bool:
+    """Whether the process ends in time: a signal takes a moment to be seen."""
+    waited = threading.Event()
+    for _ in range(int(seconds / 0.05)):
+        if not psutil.pid_exists(pid) or not alive(psutil.Process(pid)):
+            return True
+        waited.wait(0.05)
+    return False
+
+
 def test_what_a_dead_one_left_behind_goes_with_it() -> None:
     with supervised("worker=sh -c 'sleep 60 & echo $!; exit 3'") as process:
         said = read_until(process, "again in 1 s")
         assert said[-1].startswith("worker    | ended by itself (exit 3)")
         left_behind = int(said[0].split("|")[1])
-        assert not psutil.pid_exists(left_behind) or not alive(psutil.Process(left_behind))
+        assert gone_within(left_behind, 10)
 
 
 @pytest.mark.parametrize("argument", ["web", "=sleep 1", "web="])
