@@ -6,8 +6,8 @@ import re
 import shlex
 import signal
 import subprocess
-import threading
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
