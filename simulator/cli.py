@@ -50,6 +50,8 @@ Ctrl-C ends the service, but not its database. To end that too:
 @click.option("--until", help="The day the time-lapse is played from, as 2026-07-20; today unless told otherwise.")
 def demo_command(once: bool, as_json: bool, seed: int | None, until: str | None) -> None:
     app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
+    if not once:
+        live.check_port()
     upgrade(directory=f"{app.root_path}/migrations")
     folder = demo.Folder(current().aftercall_data)
     record = folder.record()
@@ -75,7 +77,7 @@ def check_same(record: demo.Record, seed: int | None, until: str | None) -> None
     if seed not in (None, record.seed) or until not in (None, record.until):
         raise Refused(
             f"a demo with seed {record.seed}, until {record.until}, has been played here",
-            how=f"Remove {current().aftercall_data} to play another, or leave out --seed and --until.",
+            how=f"Leave out --seed and --until; or play another, when you have run: {_forgetting()}",
         )
 
 
@@ -97,6 +99,11 @@ def _ending_the_database() -> str:
     """The whole command, to be copied into any shell."""
     project, data, python = map(shlex.quote, (current_app.root_path, str(current().aftercall_data), sys.executable))
     return f"cd {project} && AFTERCALL_DATA={data} {python} -m flask database stop"
+
+
+def _forgetting() -> str:
+    """The folder goes only after its database has ended: a server that loses its folder takes the next one's socket."""
+    return f"{_ending_the_database()} && rm -r {shlex.quote(str(current().aftercall_data))}"
 
 
 def _print_tables(console: Console) -> None:

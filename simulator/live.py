@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import socket
 import sys
 import threading
 from collections.abc import Mapping
@@ -30,14 +31,28 @@ from simulator.network import HttpTransport, PhoneNetwork, RestServer
 from simulator.timelapse import ACTOR, Span, World, campaign_values, take_in
 from survey import clock
 from survey.db import db
+from survey.errors import Refused
 from survey.models import Campaign
 
-ADDRESS = "http://127.0.0.1:8000"
+PORT = 8000
+ADDRESS = f"http://127.0.0.1:{PORT}"
 EVERY_SECONDS = 30.0
 FIRST_AFTER_SECONDS = 2.0  # a call that ended in the second of the launch is none of the campaign's
 FIRST_CALLS = 12
 SPEED = 5.0
 SURVEY_LINK = re.compile(r"https?://\S+/s/[\w-]+")
+
+
+def check_port(port: int = PORT) -> None:
+    """Raises Refused when something listens there already: two demos would ring each other's customers."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            raise Refused(
+                f"port {port} is taken", how="End what listens there (another demo?), or use --once."
+            ) from None
 
 
 def serve(app: Flask, folder: Folder, seed: int) -> None:
@@ -128,7 +143,7 @@ def _environment(phone: str, mail: str) -> Mapping[str, str]:
 def _children() -> list[Child]:
     python = sys.executable
     return [
-        Child("web", (python, "-m", "gunicorn", "--bind", "127.0.0.1:8000", "--threads", "4", "wsgi:app")),
+        Child("web", (python, "-m", "gunicorn", "--bind", f"127.0.0.1:{PORT}", "--threads", "4", "wsgi:app")),
         Child("scheduler", (python, "-m", "flask", "scheduler", "run")),
         Child("worker", (python, "-m", "flask", "worker", "run")),
     ]

@@ -21,9 +21,14 @@ APPEND_ONLY = ("answers", "attempt_events", "audit_entries", "draws")
 
 
 def upgrade() -> None:
+    # What an upgrade cut off in between has left of the queue: nothing has used it yet.
+    _drop_queue()
+    # Each file in a transaction of its own: PostgreSQL before 18 may not use a new enum value before it is committed.
+    driver = op.get_bind().connection.driver_connection
     for script in _queue_scripts():
         # As the driver's own text: the scripts hold several statements and percent signs.
-        op.get_bind().connection.driver_connection.execute(script)
+        driver.execute(script)
+        driver.commit()
     op.execute(
         """
         CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -43,6 +48,10 @@ def downgrade() -> None:
     for table in APPEND_ONLY:
         op.execute(f"DROP TRIGGER {table}_append_only ON {table}")
     op.execute("DROP FUNCTION refuse_change()")
+    _drop_queue()
+
+
+def _drop_queue() -> None:
     for kind, names in _queue_objects().items():
         for name in names:
             op.execute(f"DROP {kind} IF EXISTS {name} CASCADE")
