@@ -37,6 +37,7 @@ SETTINGS: dict[str, Any] = {
     "SECURITY_RECOVERABLE": False,
     # Whether an address has a sign-in is nobody's business who has none.
     "SECURITY_RETURN_GENERIC_RESPONSES": True,
+    "SECURITY_MSG_GENERIC_AUTHN_FAILED": ("The email address or the password is wrong.", "error"),
     # Plain argon2id: a hash stays good when SECRET_KEY is changed.
     "SECURITY_PASSWORD_HASH": "argon2",
     "SECURITY_PASSWORD_SCHEMES": ["argon2"],

@@ -31,7 +31,7 @@ def test_upper_case_in_the_address_does_not_matter(browser: Browser, user: Calla
 
 def test_a_wrong_password_does_not(browser: Browser, user: Callable[..., User]) -> None:
     answer = browser.sign_in(user("administrator").email, WRONG)
-    assert answer.status_code == 200 and "Authentication failed" in answer.text
+    assert answer.status_code == 200 and "The email address or the password is wrong." in answer.text
     assert browser.get("/console/").status_code == 302
 
 
