@@ -48,7 +48,7 @@ def tally(frame: Frame, rule: RuleSet, level: Level) -> dict[int, Counts]:
                 Survey.rate_numerator,
                 Survey.rate_denominator,
                 func.count().filter(complete).label("n"),
-                func.count().filter(complete, _world_class(rule)).label("k"),
+                func.count().filter(complete, world_class(rule)).label("k"),
                 func.count().filter(Survey.disposition == Disposition.PARTIAL).label("partials"),
                 func.count().filter(Survey.disposition == Disposition.LATE).label("late"),
                 func.count().filter(Survey.disposition == Disposition.SUPERSEDED).label("superseded"),
@@ -121,7 +121,7 @@ def _complete() -> ColumnElement[bool]:
     return and_(Survey.disposition == Disposition.COMPLETE, Response.complete)
 
 
-def _world_class(rule: RuleSet) -> ColumnElement[bool]:
+def world_class(rule: RuleSet) -> ColumnElement[bool]:
     """The rule's criterion on a response: scores are kept as numbers, the rule writes answers as they are given."""
     wanted = dict(rule.world_class_call)
     conditions: list[ColumnElement[bool]] = []

@@ -11,6 +11,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, case, cast, distinct, func, select
 from sqlalchemy import Date as SqlDate
 
+from certification import rules
+from certification.counts import world_class
 from certification.interval import wilson
 from console import decisions
 from console.scope import Scope
@@ -29,12 +31,11 @@ from survey.models import (
     Survey,
     campaign_sites,
 )
-from survey.questionnaire import TOP_BOX
 
 RATE_DAYS = 30
 HEALTH_DAYS = 7
-# Where the rule sets' line stands: a rate beside it is shown with enough digits to tell the side.
-LINE = Fraction(3, 4)
+# Whose world class call and line the overview shows: a rate beside the line has enough digits to tell the side.
+CORE_RULE_SET = "sqm-2011"
 STUCK_AFTER = timedelta(minutes=15)
 
 
@@ -107,14 +108,8 @@ def read(within: Scope, now: datetime) -> Page:
         health=health,
         to_decide=decisions.read(within, now, health.stuck),
         started=db.session.scalar(select(within.campaign_ids().exists())) or False,
-        line=LINE,
+        line=rules.load(CORE_RULE_SET).threshold,
     )
-
-
-def world_class() -> ColumnElement[bool]:
-    """Resolved and top box twice: the world class call of the core questions."""
-    top = int(TOP_BOX)
-    return (Response.resolved == "yes") & (Response.overall == top) & (Response.agent == top)
 
 
 def _promises(within: Scope, now: datetime) -> Promises:
@@ -181,7 +176,7 @@ def _rates(within: Scope, now: datetime) -> Rates:
         select(
             func.count(),
             _how_many(Survey.disposition == Disposition.COMPLETE),
-            _how_many((Survey.disposition == Disposition.COMPLETE) & world_class()),
+            _how_many((Survey.disposition == Disposition.COMPLETE) & world_class(rules.load(CORE_RULE_SET))),
         )
         .select_from(Survey)
         .outerjoin(Response, Response.survey_id == Survey.id)

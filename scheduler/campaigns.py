@@ -60,23 +60,32 @@ def create_from_file(path: Path, *, actor: str) -> Campaign:
     return create(campaign_plan.read(path), actor=actor, where=str(path))
 
 
-def change(campaign: Campaign, values: Mapping[str, Any], *, actor: str) -> None:
-    """Changes fields of a draft. Raises Refused for a launched campaign, InputError with every fault listed."""
+def change(campaign: Campaign, values: Mapping[str, Any], *, actor: str, where: str = "campaign") -> None:
+    """Changes fields of a draft; organisation and key may be named, but stay.
+
+    Raises Refused for a launched campaign, InputError with every fault listed.
+    """
     _locked(campaign)
     if campaign.state is not CampaignState.DRAFT:
         raise Refused(
             f"campaign {campaign.key!r} is {campaign.state}: what it asks and how is fixed since its launch",
             how="Close it and launch another one.",
         )
-    fixed = {name: values[name] for name in ("organisation", "key") if name in values}
+    before = _as_written(campaign)
+    fixed = [name for name in ("organisation", "key") if values.get(name, before[name]) != before[name]]
     if fixed:
-        raise InputError(f"{', '.join(fixed)} cannot be changed", where="campaign")
-    plan = campaign_plan.checked(_as_written(campaign) | dict(values))
+        raise InputError(f"{', '.join(fixed)} cannot be changed", where=where, how="Make another campaign.")
+    plan = campaign_plan.checked(before | dict(values), where)
     for column, value in plan.columns().items():
         setattr(campaign, column, value)
     campaign.sites = _sites(plan, campaign.organisation)
     db.session.flush()
     audit.record(actor, "campaign changed", campaign, fields=sorted(values))
+
+
+def change_from_file(campaign: Campaign, path: Path, *, actor: str) -> None:
+    """Changes a draft to what a TOML file says. Raises as `change` does, naming the file."""
+    change(campaign, campaign_plan.read(path), actor=actor, where=str(path))
 
 
 def launch(campaign: Campaign, *, actor: str, key: bytes | None = None) -> DrawKey:
@@ -89,7 +98,9 @@ def launch(campaign: Campaign, *, actor: str, key: bytes | None = None) -> DrawK
     now = clock.now()
     _require(campaign, "launch", CampaignState.DRAFT)
     if now >= max(_day_start(campaign.ends_on + timedelta(days=1), site) for site in campaign.sites):
-        raise Refused(f"campaign {campaign.key!r} has no days left", how="Change its days first.")
+        raise Refused(
+            f"campaign {campaign.key!r} has no days left", how="Change its days first: flask campaigns change."
+        )
     key = secrets.token_bytes(KEY_BYTES) if key is None else key
     if len(key) != KEY_BYTES:
         raise InputError(f"a draw key of {len(key)} bytes", where="key", how=f"Give {KEY_BYTES} bytes.")

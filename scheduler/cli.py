@@ -42,6 +42,18 @@ def create(file: Path, as_json: bool) -> None:
     )
 
 
+@campaigns_group.command("change")
+@campaign_argument
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@json_option
+def change(campaign: str, file: Path, as_json: bool) -> None:
+    """Change a draft to what FILE (TOML) says; fields it does not name stay as they are."""
+    found = campaigns.find(campaign)
+    campaigns.change_from_file(found, file, actor=COMMAND_LINE)
+    db.session.commit()
+    emit(_brief(found), [f"Draft {found.organisation.key}/{found.key} changed."], as_json)
+
+
 @campaigns_group.command("launch")
 @campaign_argument
 @json_option

@@ -18,7 +18,6 @@ from survey.phones import country_of, zones_of
 DAY = timedelta(days=1)
 MONDAY_TO_FRIDAY = (0, 1, 2, 3, 4)
 WEEKEND = (5, 6)
-EVERY_DAY = (*MONDAY_TO_FRIDAY, *WEEKEND)
 DAY_NAMES = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 Span = tuple[datetime, datetime]
 

@@ -51,7 +51,6 @@ class SiteProfile:
     subdivision: str | None
     calls_a_day: int
     agents: tuple[AgentProfile, ...]
-    opened_on: date | None = None
 
     @property
     def supervisors(self) -> tuple[str, ...]:
@@ -147,8 +146,8 @@ def _harbour() -> OrganisationProfile:
         "+1 212-555-0100",
         "1/4",
         (
-            SiteProfile("boston", "Boston", "America/New_York", "US", "MA", 37, boston),
-            SiteProfile("denver", "Denver", "America/Denver", "US", "CO", 37, denver),
+            SiteProfile("boston", "Boston", "America/New_York", "US", "MA", 39, boston),
+            SiteProfile("denver", "Denver", "America/Denver", "US", "CO", 39, denver),
         ),
     )
 

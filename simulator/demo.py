@@ -90,16 +90,16 @@ def play(app: Flask, folder: Folder, seed: int, until: date) -> Record:
 @contextmanager
 def hurried() -> Iterator[None]:
     """Commits that do not wait for the disk: a time-lapse cut off by a power failure is played anew anyway."""
-    _wait_for_the_disk("off")
+    _alter_database("SET synchronous_commit TO off")
     try:
         yield
     finally:
-        _wait_for_the_disk("on")
+        _alter_database("RESET synchronous_commit")
 
 
-def _wait_for_the_disk(setting: str) -> None:
+def _alter_database(change: str) -> None:
     name = db.session.execute(text("SELECT quote_ident(current_database())")).scalar_one()
-    db.session.execute(text(f"ALTER DATABASE {name} SET synchronous_commit TO {setting}"))
+    db.session.execute(text(f"ALTER DATABASE {name} {change}"))
     db.session.commit()
     db.session.remove()
     db.engine.dispose()  # new connections take the setting

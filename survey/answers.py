@@ -56,11 +56,6 @@ def take(attempt: Attempt, key: str, value: str, sequence: int) -> Taken:
     return Taken(new, new and was_open and not late, next_question(version, answered))
 
 
-def values_of(survey_id: int) -> dict[str, str]:
-    """The customer's latest answer to each question of a survey."""
-    return {key: row.value for key, row in lifecycle.latest_values(lifecycle.answers_of(survey_id)).items()}
-
-
 # A contact that failed and was then answered too late is told apart from one that never was (AAPOR 2.27).
 NOT_CHANGED_BY_LATE = (
     Disposition.COMPLETE,

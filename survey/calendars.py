@@ -21,7 +21,6 @@ from survey.errors import InputError
 BUSINESS_DAYS = 2
 # The tables fill in a year when it is first asked for, and count it as known before they have.
 _one_at_a_time = Lock()
-SATURDAY, SUNDAY = 5, 6
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from datetime import date, datetime
 from fractions import Fraction
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 from flask.cli import AppGroup, with_appcontext
@@ -15,8 +15,6 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from survey.clock import iso
 from survey.errors import AftercallError
-
-Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 class PoliteCommand(click.Command):

@@ -19,6 +19,8 @@ from survey.errors import SettingsError
 
 PROJECT = Path(__file__).resolve().parent.parent
 
+SHORTEST_KEY = 16
+
 
 class Settings(BaseSettings):
     """Every setting of the service; `.env.example` explains each to the person who sets it."""
@@ -28,8 +30,8 @@ class Settings(BaseSettings):
     aftercall_data: Path = PROJECT / "var"
     database_url: str | None = None
     public_base_url: str = "http://127.0.0.1:8000"
-    secret_key: SecretStr | None = None
-    data_key: SecretStr | None = None
+    secret_key: SecretStr | None = Field(None, min_length=SHORTEST_KEY)
+    data_key: SecretStr | None = Field(None, min_length=SHORTEST_KEY)
 
     twilio_account_sid: str = ""
     twilio_auth_token: SecretStr = SecretStr("")
@@ -61,6 +63,12 @@ class Settings(BaseSettings):
         if parts.scheme not in {"http", "https"} or not parts.netloc or parts.query or parts.fragment:
             raise ValueError("must look like https://survey.example.com")
         return url.rstrip("/")
+
+    @model_validator(mode="after")
+    def _keys_come_together(self) -> Settings:
+        if (self.secret_key is None) != (self.data_key is None):
+            raise ValueError("SECRET_KEY and DATA_KEY go together: set both, or neither")
+        return self
 
     @model_validator(mode="after")
     def _own_database_needs_own_keys(self) -> Settings:

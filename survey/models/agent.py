@@ -2,23 +2,11 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ForeignKey, UniqueConstraint
-from sqlalchemy.orm import Mapped, mapped_column
-
 from survey.db import Base
+from survey.models.staff import OnRoster
 
 
-class Agent(Base):
-    """Name stays plain: staff lists must be sorted and searched.
-
-    `listed` is the person's recorded consent to stand in the public registry by name.
-    """
+class Agent(OnRoster, Base):
+    """Belongs to a supervisor and a site by dated assignments only, never by itself."""
 
     __tablename__ = "agents"
-    __table_args__ = (UniqueConstraint("organisation_id", "key"),)
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    organisation_id: Mapped[int] = mapped_column(ForeignKey("organisations.id"))
-    key: Mapped[str]
-    name: Mapped[str]
-    listed: Mapped[bool] = mapped_column(default=False)

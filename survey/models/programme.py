@@ -20,7 +20,7 @@ programme_campaigns = Table(
 class Programme(Base):
     """Names the rule set (a file of `certification/rules`), the frame (campaigns whose calls are in) and the issuer.
 
-    Without an issuer its certificates are self-declared, and say so.
+    No certificate is signed yet, so `issuer` stays empty and every certificate says that it is self-declared.
     """
 
     __tablename__ = "programmes"

@@ -1,24 +1,12 @@
-"""A supervisor: who leads agents at a site."""
+"""A supervisor: who leads agents at a site. The certification rules also say "manager"."""
 
 from __future__ import annotations
 
-from sqlalchemy import ForeignKey, UniqueConstraint
-from sqlalchemy.orm import Mapped, mapped_column
-
 from survey.db import Base
+from survey.models.staff import OnRoster
 
 
-class Supervisor(Base):
-    """The certification rules also say "manager".
-
-    `listed` is the person's recorded consent to stand in the public registry by name.
-    """
+class Supervisor(OnRoster, Base):
+    """Leads the agents whose assignments say so."""
 
     __tablename__ = "supervisors"
-    __table_args__ = (UniqueConstraint("organisation_id", "key"),)
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    organisation_id: Mapped[int] = mapped_column(ForeignKey("organisations.id"))
-    key: Mapped[str]
-    name: Mapped[str]
-    listed: Mapped[bool] = mapped_column(default=False)

@@ -49,3 +49,16 @@ def counts(report: ImportReport) -> tuple[int, int, int, int]:
     assert report.read == report.new + report.updated + report.unchanged + report.rejected
     assert sum(report.rejected_by.values()) == report.rejected
     return report.new, report.updated, report.unchanged, report.rejected
+
+
+def rows(*lines: str, header: str = HEADER) -> str:
+    """A file's text: the header, then the lines."""
+    return "\n".join([header, *lines, ""])
+
+
+def one(folder: Path, header: str, line: str, **given: Any) -> Call:
+    """The call that one row becomes."""
+    report = taken(written(folder, rows(line, header=header)), **given)
+    assert counts(report) == (1, 0, 0, 0), report
+    (call,) = stored().values()
+    return call

@@ -22,23 +22,12 @@ from survey.models import Agent, Assignment, Call, Customer, ImportRecord, Site
 from tests import factories
 from tests.factories import utc
 from tests.intake import samples
+from tests.intake.samples import one, rows
 
 
 @pytest.fixture
 def site(app: Flask, at_noon: ManualClock) -> Site:
     return samples.place()
-
-
-def rows(*lines: str, header: str = samples.HEADER) -> str:
-    return "\n".join([header, *lines, ""])
-
-
-def one(tmp_path: Path, header: str, line: str, **given: Any) -> Call:
-    """The call that one row becomes."""
-    report = samples.taken(samples.written(tmp_path, rows(line, header=header)), **given)
-    assert samples.counts(report) == (1, 0, 0, 0), report
-    (call,) = samples.stored().values()
-    return call
 
 
 # --- what a row means ---

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 from flask import Flask
@@ -11,25 +10,14 @@ from sqlalchemy import func, select
 
 from survey.clock import ManualClock
 from survey.db import db
-from survey.models import Call, Customer, Site
+from survey.models import Customer, Site
 from tests.intake import samples
+from tests.intake.samples import one, rows
 
 
 @pytest.fixture
 def site(app: Flask, at_noon: ManualClock) -> Site:
     return samples.place()
-
-
-def rows(*lines: str, header: str = samples.HEADER) -> str:
-    return "\n".join([header, *lines, ""])
-
-
-def one(tmp_path: Path, header: str, line: str, **given: Any) -> Call:
-    """The call that one row becomes."""
-    report = samples.taken(samples.written(tmp_path, rows(line, header=header)), **given)
-    assert samples.counts(report) == (1, 0, 0, 0), report
-    (call,) = samples.stored().values()
-    return call
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from sqlalchemy import inspect
 from twilio.request_validator import RequestValidator
 from werkzeug.test import TestResponse
 
+from survey import lifecycle
 from survey.db import db
 from survey.models import Attempt, AttemptState, Channel
 from tests import factories
@@ -123,3 +124,8 @@ def reloaded(row: Any) -> Any:
     db.session.rollback()
     db.session.expire_all()
     return db.session.get_one(type(row), identity)
+
+
+def values_of(survey_id: int) -> dict[str, str]:
+    """The customer's latest answer to each question of a survey."""
+    return {key: row.value for key, row in lifecycle.latest_values(lifecycle.answers_of(survey_id)).items()}

@@ -12,7 +12,7 @@ from survey.db import db
 from survey.models import Attempt, AttemptState, Channel, Disposition, OptOut, Outcome, Response, Survey
 from survey.optouts import kinds_in_force
 from tests import factories
-from tests.ivr.phone import Call, dialled, reloaded
+from tests.ivr.phone import Call, dialled, reloaded, values_of
 
 pytestmark = pytest.mark.usefixtures("at_noon")
 
@@ -34,7 +34,7 @@ def _came_to(attempt: Attempt) -> tuple[AttemptState, Outcome | None]:
 
 def _values(attempt: Attempt) -> dict[str, str]:
     db.session.rollback()
-    return answers.values_of(attempt.survey_id)
+    return values_of(attempt.survey_id)
 
 
 def test_the_caller_is_named_first_and_the_way_out_offered_next(call: Call, attempt: Attempt) -> None:

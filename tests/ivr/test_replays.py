@@ -8,10 +8,9 @@ from flask.testing import FlaskClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from survey import answers
 from survey.db import db
 from survey.models import Attempt, Disposition, OptOut, Outcome, Response
-from tests.ivr.phone import Call, Webhook, dialled, reloaded
+from tests.ivr.phone import Call, Webhook, dialled, reloaded, values_of
 
 End = tuple[dict[str, str], Outcome | None, Disposition | None, int, tuple[object, ...] | None]
 
@@ -38,7 +37,7 @@ def _end(attempt: Attempt) -> End:
     row = reloaded(attempt)
     response = db.session.get(Response, row.survey_id)
     derived = None if response is None else (response.resolved, response.overall, response.agent)
-    values = answers.values_of(row.survey_id)
+    values = values_of(row.survey_id)
     return values, row.outcome, row.survey.disposition, db.session.query(OptOut).count(), derived
 
 
@@ -107,7 +106,7 @@ def test_an_answer_overtaken_by_its_revision_does_not_come_back(client: FlaskCli
     later = Webhook(call.action.replace("step=1", "step=3"), {"CallSid": call.sid, "Digits": "2"})
     later.post(client)
     first.post(client)
-    assert answers.values_of(reloaded(attempt).survey_id) == {"resolved": "no"}
+    assert values_of(reloaded(attempt).survey_id) == {"resolved": "no"}
 
 
 @pytest.mark.usefixtures("at_noon")
@@ -131,4 +130,4 @@ def test_a_repeat_is_answered_with_the_next_document_and_never_overwrites(client
     forged = Webhook(sent.url, sent.params | {"Digits": "2"})
     assert b"Overall" in forged.post(client).data
     assert sent.post(client).data == forged.post(client).data
-    assert answers.values_of(reloaded(attempt).survey_id) == {"resolved": "yes"}
+    assert values_of(reloaded(attempt).survey_id) == {"resolved": "yes"}

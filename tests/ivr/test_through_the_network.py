@@ -24,11 +24,11 @@ from simulator.network import (
     WsgiTransport,
 )
 from simulator.network import Call as NetworkCall
-from survey import answers, clock
+from survey import clock
 from survey.db import db
 from survey.models import Attempt, AttemptEvent, AttemptState, Disposition, Outcome
 from tests.ivr.network import pointed_at
-from tests.ivr.phone import TOKEN, dialled, id_of, reloaded
+from tests.ivr.phone import TOKEN, dialled, id_of, reloaded, values_of
 
 COMPLETED = ("1", "1", "5", "4")
 
@@ -77,7 +77,7 @@ def stage(app: Flask, at_noon: clock.ManualClock) -> Iterator[Stage]:
 
 def _story(attempt: Attempt) -> tuple[AttemptState, Outcome | None, dict[str, str]]:
     row = reloaded(attempt)
-    return row.state, row.outcome, answers.values_of(row.survey_id)
+    return row.state, row.outcome, values_of(row.survey_id)
 
 
 def test_a_survey_by_phone(stage: Stage) -> None:

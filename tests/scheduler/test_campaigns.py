@@ -141,6 +141,20 @@ def test_a_draft_may_change_and_a_launched_campaign_may_not(boston: Site) -> Non
     assert campaign.rate == Fraction(1, 4)
 
 
+def test_a_draft_is_changed_by_its_whole_file(app: Flask, boston: Site, tmp_path: Path) -> None:
+    campaign = campaigns.create(values(), actor="test")
+    db.session.commit()
+    file = tmp_path / "campaign.toml"
+    file.write_text(f'organisation = "{campaign.organisation.key}"\nkey = "{campaign.key}"\nrate = "1/7"\n')
+    runner = app.test_cli_runner()
+    assert runner.invoke(args=["campaigns", "change", campaign.key, str(file)]).exit_code == 0
+    db.session.refresh(campaign)
+    assert campaign.rate == Fraction(1, 7)
+    file.write_text('rate = "7/1"\n')
+    refused = runner.invoke(args=["campaigns", "change", campaign.key, str(file)])
+    assert refused.exit_code == 1 and "campaign.toml" in refused.output and "rate" in refused.output
+
+
 def test_the_launch_commits_to_a_secret_key(boston: Site) -> None:
     campaign = launched()
     key = db.session.scalars(select(DrawKey).where(DrawKey.campaign_id == campaign.id)).one()

@@ -9,9 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scheduler.explain import explain_deadline, explain_draw, explain_hours
-from scheduler.hours import EVERY_DAY, Window, next_allowed, next_span, place_of, verdict
+from scheduler.hours import Window, next_allowed, next_span, place_of, verdict
 from scheduler.sampling import number
 from survey.errors import InputError
+
+EVERY_DAY = tuple(range(7))
 
 NEW_YORK = "+12125550101"
 LONDON = "+442079460101"

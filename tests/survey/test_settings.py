@@ -32,7 +32,7 @@ def test_a_shared_database_needs_shared_keys() -> None:
 
 def test_any_spelling_of_a_postgresql_address_uses_our_driver() -> None:
     for scheme in ("postgres", "postgresql", "postgresql+psycopg"):
-        settings = load(database_url=f"{scheme}://db/aftercall", secret_key="s", data_key="d")
+        settings = load(database_url=f"{scheme}://db/aftercall", secret_key="s" * 16, data_key="d" * 16)
         assert settings.database_url == "postgresql+psycopg://db/aftercall"
 
 
@@ -50,11 +50,19 @@ def test_settings_are_frozen() -> None:
 
 
 def test_secrets_do_not_print() -> None:
-    settings = load(database_url="postgresql://db/a", secret_key="sesame", data_key="open", twilio_auth_token="token9")
-    assert not re.search("sesame|token9", repr(settings))
+    settings = load(
+        database_url="postgresql://db/a", secret_key="sesame" * 3, data_key="opensaysme" * 2, twilio_auth_token="token9"
+    )
+    assert not re.search("sesame|opensaysme|token9", repr(settings))
 
 
 def test_the_example_explains_every_setting() -> None:
     example = (PROJECT / ".env.example").read_text(encoding="utf-8")
     for name in Settings.model_fields:
         assert re.search(rf"^# .+\n(# .*\n)*#? ?{name.upper()}=", example, re.MULTILINE), name
+
+
+@pytest.mark.parametrize(("given", "says"), [({"data_key": "d" * 16}, "go together"), ({"data_key": "x"}, "DATA_KEY")])
+def test_a_lonely_or_short_key_stops_the_start(given: dict[str, str], says: str) -> None:
+    with pytest.raises(SettingsError, match=says):
+        load(**given)
