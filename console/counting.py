@@ -68,7 +68,9 @@ def _why_not(survey: Survey, complete: bool, framed: bool) -> str:
 
 def _subjects(survey: Survey) -> list[Subject]:
     organisation = survey.site.organisation
-    subjects = [Subject(Level.AGENT, survey.agent_id, survey.agent.name)]
+    subjects = []
+    if survey.agent is not None:
+        subjects.append(Subject(Level.AGENT, survey.agent.id, survey.agent.name))
     if survey.supervisor is not None:
         subjects.append(Subject(Level.SUPERVISOR, survey.supervisor.id, survey.supervisor.name))
     subjects.append(Subject(Level.SITE, survey.site_id, survey.site.name))

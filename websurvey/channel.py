@@ -158,7 +158,7 @@ def _invitation(attempt: Attempt, sender: str, link: str) -> Invitation:
         postal_address=organisation.postal_address,
         phone=organisation.phone,
         privacy_url=organisation.privacy_url,
-        agent=words.first_name(survey.agent.name),
+        agent=words.first_name(survey.agent.name) if survey.agent else "",
         call_day=words.day_at(survey.call.started_at, site.time_zone),
         last_day=words.last_day(survey.deadline, site.time_zone),
         first_question=questions(survey.campaign.questionnaire)[0],

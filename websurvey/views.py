@@ -236,7 +236,7 @@ def _common(visit: Visit) -> dict[str, Any]:
         "org": organisation.name,
         "date": words.short_day(words.day_at(visit.survey.call.started_at, site.time_zone), language, site.country),
         "day": words.weekday_and_day(words.last_day(visit.survey.deadline, site.time_zone), language, site.country),
-        "agent": words.first_name(visit.survey.agent.name),
+        "agent": words.first_name(visit.survey.agent.name) if visit.survey.agent else "",
     }
     return {
         "visit": visit,

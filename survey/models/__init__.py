@@ -2,18 +2,23 @@
 
 from survey.models.agent import Agent
 from survey.models.answer import Answer
+from survey.models.api_key import ApiKey
 from survey.models.assessment import Assessment, Decision, Level
 from survey.models.assignment import Assignment
 from survey.models.attempt import LIVE_STATES, Attempt, AttemptState, Channel, Outcome
 from survey.models.attempt_event import AttemptEvent
 from survey.models.audit_entry import AuditEntry
 from survey.models.call import Call
+from survey.models.call_leg import CallLeg
 from survey.models.campaign import Campaign, CampaignState, campaign_sites
 from survey.models.certificate import Certificate
+from survey.models.control_total import ControlTotal
 from survey.models.customer import Customer
 from survey.models.draw import Draw, DrawReason
 from survey.models.draw_key import DrawKey
+from survey.models.import_change import ImportChange
 from survey.models.import_record import ImportKind, ImportRecord
+from survey.models.later_record import LaterRecord
 from survey.models.optout import OptOut, OptOutSource
 from survey.models.organisation import Organisation
 from survey.models.period import Period
@@ -24,6 +29,7 @@ from survey.models.site import Site
 from survey.models.standstill import Standstill
 from survey.models.supervisor import Supervisor
 from survey.models.survey import AAPOR, Disposition, Survey
+from survey.models.upload import Upload
 from survey.models.user import Role, User
 
 __all__ = [
@@ -31,6 +37,7 @@ __all__ = [
     "LIVE_STATES",
     "Agent",
     "Answer",
+    "ApiKey",
     "Assessment",
     "Assignment",
     "Attempt",
@@ -38,18 +45,22 @@ __all__ = [
     "AttemptState",
     "AuditEntry",
     "Call",
+    "CallLeg",
     "Campaign",
     "CampaignState",
     "Certificate",
     "Channel",
+    "ControlTotal",
     "Customer",
     "Decision",
     "Disposition",
     "Draw",
     "DrawKey",
     "DrawReason",
+    "ImportChange",
     "ImportKind",
     "ImportRecord",
+    "LaterRecord",
     "Level",
     "OptOut",
     "OptOutSource",
@@ -64,6 +75,7 @@ __all__ = [
     "Standstill",
     "Supervisor",
     "Survey",
+    "Upload",
     "User",
     "campaign_sites",
     "programme_campaigns",

@@ -18,6 +18,9 @@ class Call(Base):
 
     `contact_fault` says why a contact that was given cannot be used ("phone: is a toll-free number"). Intake stores
     what came; whether the call may be asked about is the scheduler's eligibility, kept on its draw.
+
+    `agent_uncertain`: agents handled it, but its legs do not say who was the last: the site is credited, no agent is.
+    `recorded_at` is the telephone system's own stamp of this version of the record: an older version never replaces it.
     """
 
     __tablename__ = "calls"
@@ -26,6 +29,7 @@ class Call(Base):
         CheckConstraint("ended_at >= started_at", name="ends_after_start"),
         CheckConstraint("talk_seconds >= 0", name="talk_not_negative"),
         CheckConstraint("answered OR talk_seconds = 0", name="unanswered_without_talk"),
+        CheckConstraint("NOT agent_uncertain OR agent_id IS NULL", name="uncertain_without_agent"),
         Index("ix_calls_order", "site_id", "ended_at", "source", "external_id"),
         Index("ix_calls_customer_ended", "customer_id", "ended_at"),
         Index("ix_calls_agent_ended", "agent_id", "ended_at"),
@@ -49,6 +53,8 @@ class Call(Base):
     language: Mapped[str | None]
     internal: Mapped[bool] = mapped_column(default=False)
     contact_fault: Mapped[str | None]
+    agent_uncertain: Mapped[bool] = mapped_column(default=False)
+    recorded_at: Mapped[datetime | None]
 
     site: Mapped[Site] = relationship()
     agent: Mapped[Agent | None] = relationship()

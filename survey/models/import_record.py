@@ -18,10 +18,14 @@ class ImportKind(StrEnum):
     CONTACTS = "contacts"
     OPTOUTS = "optouts"
     RESPONSES = "responses"
+    TOTALS = "totals"
 
 
 class ImportRecord(Base):
-    """Every row read is counted once: new, updated, unchanged or rejected (`rejected_by` counts the reasons)."""
+    """Every row read is counted once: new, updated, unchanged or rejected (`rejected_by` counts the reasons).
+
+    `notes` counts oddities that were settled by a stated rule. An undone import keeps its record.
+    """
 
     __tablename__ = "imports"
     __table_args__ = (CheckConstraint("read = new + updated + unchanged + rejected", name="counts_add_up"),)
@@ -42,3 +46,6 @@ class ImportRecord(Base):
     rejected: Mapped[int] = mapped_column(default=0)
     rejected_by: Mapped[dict[str, Any]] = mapped_column(default=dict)
     rejects_file: Mapped[str | None]
+    notes: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    undone_at: Mapped[datetime | None]
+    undone_by: Mapped[str | None]

@@ -9,7 +9,10 @@ from survey.db import Base
 
 
 class Organisation(Base):
-    """Owns sites, people, campaigns and programmes. Customers are told its name, address, phone and privacy page."""
+    """Owns sites, people, campaigns and programmes. Customers are told its name, address, phone and privacy page.
+
+    `own_numbers` are beginnings, in E.164, of numbers that are its own or used for tests: calls from them are internal.
+    """
 
     __tablename__ = "organisations"
     __table_args__ = (CheckConstraint("key <> '' AND name <> ''", name="named"),)
@@ -22,3 +25,4 @@ class Organisation(Base):
     postal_address: Mapped[str] = mapped_column(default="")
     phone: Mapped[str] = mapped_column(default="")
     privacy_url: Mapped[str] = mapped_column(default="")
+    own_numbers: Mapped[list[str]] = mapped_column(default=list)

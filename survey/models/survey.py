@@ -63,7 +63,8 @@ class Survey(Base):
         drawn --planned--> asked (attempts) --third core answer--> closed: complete
                                             \\--opt-out, deadline, newer call--> closed: any other disposition
 
-    Freezes agent, supervisor, site, rate and deadline at the draw: no later roster or setting changes them.
+    Freezes agent, supervisor, site, rate and deadline at the draw: no later roster or setting changes them. Agent null:
+    the call's legs did not say who handled it last, and only its site is credited.
     `deadline` is exclusive. A survey is open while `disposition` is null. `plan_at` is when the scheduler should next
     think about it: set at the draw and whenever an attempt ends, null while there is nothing to decide.
     """
@@ -85,7 +86,7 @@ class Survey(Base):
     draw_id: Mapped[int] = mapped_column(ForeignKey("draws.id"), unique=True)
     campaign_id: Mapped[int] = mapped_column(ForeignKey("campaigns.id"))
     customer_id: Mapped[int] = mapped_column(ForeignKey("customers.id"))
-    agent_id: Mapped[int] = mapped_column(ForeignKey("agents.id"))
+    agent_id: Mapped[int | None] = mapped_column(ForeignKey("agents.id"))
     supervisor_id: Mapped[int | None] = mapped_column(ForeignKey("supervisors.id"))
     site_id: Mapped[int] = mapped_column(ForeignKey("sites.id"))
     rate_numerator: Mapped[int]
@@ -103,7 +104,7 @@ class Survey(Base):
     call: Mapped[Call] = relationship(foreign_keys=[call_id])
     campaign: Mapped[Campaign] = relationship()
     customer: Mapped[Customer] = relationship()
-    agent: Mapped[Agent] = relationship()
+    agent: Mapped[Agent | None] = relationship()
     supervisor: Mapped[Supervisor | None] = relationship()
     site: Mapped[Site] = relationship()
 
