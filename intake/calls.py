@@ -1,42 +1,58 @@
 """Taking in completed calls: a file or rows in, calls stored, every row accounted for.
 
-table (formats/) -> mapping -> reading each row (call_rows) -> storing by the batch (call_store) -> report
+table (formats/) -> mapping -> reading each row (reading.py, call_rows.py) -> storing by the batch (call_store.py)
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from pathlib import Path
+from typing import NamedTuple
 
 from sqlalchemy import select
 
-from intake.call_rows import CallReader, Cells, IncomingCall, row_text
-from intake.call_store import CallStore, Fate, Outcome
+from intake.aside import chunks_from_aside
+from intake.call_rows import SiteFacts
+from intake.call_store import CallStore, Outcome
+from intake.cases import Fate
 from intake.contacts import ContactsFile, staged
 from intake.formats import Table, as_text, given_table, open_table
-from intake.mapping import CALL_FIELDS, SEALED_FIELDS, CallMapping, DateOrder, guessed, positions
-from intake.moments import is_numeric_date, moments_of, order_shown_by
+from intake.journal import Journal
+from intake.mapping import CALL_FIELDS, CallMapping, DateOrder, guessed, position, positions
+from intake.moments import is_numeric_date, order_shown_by
+from intake.reading import Chunk, Reading, RejectedRow, chunks
 from intake.rejects import RejectsFile
 from intake.reports import ImportReport, begin, file_sha256, keep
-from intake.rows import Row, RowFault
-from intake.staff import Staff
+from intake.rows import Row
+from intake.staff import Staff, roster_names
 from survey import clock, settings
 from survey.db import db
 from survey.errors import InputError, NotFound
 from survey.models import ImportKind, Organisation, Site
 
-BATCH = 1_000
 # How many rows are looked at to see whether the file writes dates as 03/04/2026.
 PEEK = 200
-DRAWN_ALREADY = "drawn already, kept as it was drawn"
+# From this size on a file is read by a process of its own, which takes a second to start.
+LARGE_BYTES = 4_000_000
 MADE_AGENTS = "agents made from the calls, at the site of their first call since its day, without a supervisor"
 
 GivenRows = Sequence[Mapping[str, object]]
+
+
+class RowResult(NamedTuple):
+    """What became of one row; `line` is 1 for the first of rows handed over, the file's own line in a file."""
+
+    line: int
+    external_id: str | None
+    fate: Fate
+    column: str = ""
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -45,7 +61,8 @@ class CallOptions:
 
     `site` may be None when the rows name their site. `source` names the telephone system (default: the mapping's, else
     the site's key); calls are one call when organisation, source and external id are the same. `rejects` is where
-    rejected rows go (default: the data folder; a dry run writes none unless told where).
+    rejected rows go (default: the data folder; a dry run writes none unless told where). `progress` is called with the
+    rows read so far, `on_row` for every row (in the file's order within a batch, rejected ones first).
     """
 
     organisation: str
@@ -59,6 +76,7 @@ class CallOptions:
     date_order: DateOrder | None = None
     format: str | None = None
     progress: Callable[[int], None] | None = None
+    on_row: Callable[[RowResult], None] | None = None
 
 
 def import_calls(source: Path | GivenRows, options: CallOptions, *, actor: str) -> ImportReport:
@@ -70,11 +88,7 @@ def import_calls(source: Path | GivenRows, options: CallOptions, *, actor: str) 
     """
     if not isinstance(source, Path) and not source:
         return ImportReport(ImportKind.CALLS, "-", _sha256([]), options.dry_run)
-    table = (
-        open_table(source, options.format or options.mapping.format)
-        if isinstance(source, Path)
-        else given_table(source)
-    )
+    table = open_calls(source, options)
     report = ImportReport(ImportKind.CALLS, table.name, _sha256(source), options.dry_run)
     try:
         _Import(table, options, report).run(actor)
@@ -84,88 +98,111 @@ def import_calls(source: Path | GivenRows, options: CallOptions, *, actor: str) 
     return report
 
 
+def open_calls(source: Path | GivenRows, options: CallOptions) -> Table:
+    """The table that an import with these options reads. Raises InputError where there is none."""
+    if isinstance(source, Path):
+        return open_table(source, options.format or options.mapping.format)
+    return given_table(source)
+
+
+def reading_of(table: Table, options: CallOptions, mapping: CallMapping | None = None) -> Reading:
+    """How the table is to be read: the mapping complete, sites and roster looked up, the order of its dates settled.
+
+    `mapping` goes before the options' own. Raises InputError where no call could be made of the table's columns or the
+    dates may be read in two ways, NotFound for an unknown organisation or site.
+    """
+    organisation = find_organisation(options.organisation)
+    sites, site = _sites(organisation.id, options.site)
+    complete = _complete(mapping or options.mapping, table, options.site is not None)
+    places = positions(complete.columns, table.header, table.name)
+    id_places = [position(name, "external_id", table.header, table.name) for name in complete.id_columns]
+    reading = Reading(
+        table=table,
+        mapping=complete,
+        places=places,
+        id_places=id_places,
+        sites=sites,
+        site=site,
+        names=roster_names(organisation.id),
+        create_agents=options.create_agents,
+        own_numbers=tuple(organisation.own_numbers),
+        order=options.date_order or complete.date_order,
+        now=clock.now(),
+    )
+    return reading if reading.order else _with_order(reading)
+
+
 class _Import:
     """One run: who and where is looked up first, then the rows go through in batches."""
 
     def __init__(self, table: Table, options: CallOptions, report: ImportReport) -> None:
         self.table, self.options, self.report = table, options, report
-        self.organisation = _organisation(options.organisation)
-        self.sites, self.site = _sites(self.organisation.id, options.site)
-        self.mapping = _complete(options.mapping, table, options.site is not None)
-        self.cells = Cells(self.mapping, positions(self.mapping.columns, table.header, table.name))
-        self.source = options.source or self.mapping.source or (self.site.key if self.site else "")
-        if not self.source:
-            raise InputError(
-                "the rows name their site", where="--source", how="Name the telephone system: --source NAME."
-            )
-        self.shown_columns = [name for name in self.cells.places if name not in SEALED_FIELDS]
+        self.organisation = find_organisation(options.organisation)
+        self.reading = reading_of(table, options)
+        self.source = source_of(self.reading, options)
 
     def run(self, actor: str) -> None:
-        moments = moments_of(self.mapping, self.options.date_order)
-        moments.order = moments.order or self._order()
-        contacts = staged(self.options.contacts, self.mapping) if self.options.contacts else nullcontext()
+        contacts = staged(self.options.contacts, self.reading.mapping) if self.options.contacts else nullcontext()
         with contacts as joined:
-            staff = Staff(self.organisation.id, self.options.create_agents)
-            self.reader = CallReader(self.cells, moments, self.sites, self.site, staff, clock.now(), self.report.notes)
             import_id = begin(self.report, self.organisation.id, actor, self.source)
-            self.store = CallStore(self.organisation.id, self.source, import_id, self._given(joined))
+            journal = Journal(import_id)
+            self.staff = self._staff(journal)
+            self.store = CallStore(self.organisation.id, self.source, journal, self._given(joined))
             with RejectsFile(self._rejects_path(import_id), self._rejects_header()) as self.rejects:
                 self.rejects.check((self._path_read(), self.options.contacts))
-                self._take(joined)
-            self._finish(staff, joined, actor)
+                for chunk in self._chunks(joined):
+                    self._take(chunk)
+            self._finish(joined, actor)
 
-    def _take(self, joined: ContactsFile | None) -> None:
-        rows = self.table.rows()
-        while batch := list(islice(rows, BATCH)):
-            self._take_batch(batch, joined)
-            self.report.rejects_file = self.rejects.written
-            if len(batch) == BATCH and not self.options.dry_run:
-                self.rejects.flush()
-                keep(self.report)
-                db.session.commit()
-            if self.options.progress:
-                self.options.progress(self.report.read)
+    def _staff(self, journal: Journal) -> Staff | None:
+        if not self.options.create_agents:
+            return None
+        zones = {site.id: site.time_zone for site in self.reading.sites.values()}
+        return Staff(self.organisation.id, self.reading.names, zones, journal)
 
-    def _take_batch(self, batch: list[Row], joined: ContactsFile | None) -> None:
-        extra = joined.of(self._external_ids(batch)) if joined else {}
-        calls: list[IncomingCall] = []
-        rows: dict[int, Row] = {}
-        for row in batch:
-            try:
-                calls.append(self.reader.read(row, extra.get(self.reader.external_id(row), {})))
-                rows[row.line] = row
-            except RowFault as fault:
-                self._reject(row, fault)
-        for outcome in self.store.put(calls):
-            self._count(outcome, rows[outcome.call.line])
+    def _chunks(self, joined: ContactsFile | None) -> Iterator[Chunk]:
+        path = self._path_read()
+        if joined is None and path is not None and path.stat().st_size >= LARGE_BYTES:
+            return chunks_from_aside(self.reading)
+        return chunks(self.reading, joined.of if joined else None)
 
-    def _external_ids(self, batch: list[Row]) -> Iterator[str]:
-        for row in batch:
-            try:
-                yield self.reader.external_id(row)
-            except RowFault:
-                continue  # rejected when it is read
+    def _take(self, chunk: Chunk) -> None:
+        for rejected in chunk.rejected:
+            self._reject(rejected)
+        calls = chunk.calls if self.staff is None else [self.staff.credited(call) for call in chunk.calls]
+        self._count(self.store.put(calls) if calls else [])
+        self.report.notes = chunk.notes + self.store.notes
+        self.report.rejects_file = self.rejects.written
+        if not self.options.dry_run:
+            self.rejects.flush()
+            keep(self.report)
+            db.session.commit()
+        if self.options.progress:
+            self.options.progress(self.report.read)
 
-    def _count(self, outcome: Outcome, row: Row) -> None:
-        if outcome.fate is Fate.NEW:
-            self.report.count_new()
-        elif outcome.fate is Fate.UNCHANGED:
-            self.report.count_unchanged()
-        elif outcome.fate is Fate.UPDATED:
-            self.report.count_updated(outcome.call.external_id, outcome.changed)
-        else:
-            changes = ", ".join(sorted(outcome.changed))
-            self._reject(row, RowFault(DRAWN_ALREADY, detail=f"differs in {changes}"))
+    def _count(self, outcomes: Sequence[Outcome]) -> None:
+        fates = Counter(outcome.fate for outcome in outcomes)
+        self.report.count(
+            new=fates[Fate.NEW],
+            updated=fates[Fate.UPDATED],
+            unchanged=fates[Fate.UNCHANGED] + fates[Fate.KEPT_BESIDE],
+        )
+        for outcome in outcomes if fates[Fate.UPDATED] else ():
+            if outcome.fate is Fate.UPDATED and not self.report.note_change(outcome.call.external_id, outcome.changed):
+                break
+        if self.options.on_row:
+            for call, fate, _ in outcomes:
+                self.options.on_row(RowResult(call.line, call.external_id, fate))
 
-    def _reject(self, row: Row, fault: RowFault) -> None:
-        self.report.count_rejected(f"line {row.line}", fault.column, fault.reason, fault.text)
-        self.rejects.add(row.line, fault.column, fault.text, row_text(self.cells, row, self.shown_columns))
+    def _reject(self, row: RejectedRow) -> None:
+        self.report.count_rejected(f"line {row.line}", row.column, row.reason, row.text)
+        self.rejects.add(row.line, row.column, row.text, row.cells)
+        if self.options.on_row:
+            self.options.on_row(RowResult(row.line, row.external_id, Fate.REJECTED, row.column, row.text))
 
-    def _finish(self, staff: Staff, joined: ContactsFile | None, actor: str) -> None:
+    def _finish(self, joined: ContactsFile | None, actor: str) -> None:
         report = self.report
-        report.rejects_file = self.rejects.written
-        report.notes.update(self.table.notes)
-        report.notes[MADE_AGENTS] += staff.made
+        report.notes[MADE_AGENTS] += self.staff.made if self.staff else 0
         if joined:
             report.contacts = joined.close_counts()
             begin(joined.report, self.organisation.id, actor, self.source)
@@ -178,31 +215,14 @@ class _Import:
 
     def _given(self, joined: ContactsFile | None) -> frozenset[str]:
         """The fields this import says something about."""
-        return (
-            frozenset(self.cells.places) | frozenset(self.mapping.constants) | (joined.given if joined else frozenset())
-        )
-
-    def _order(self) -> DateOrder | None:
-        """What the file's own dates say about their order; asks the whole file only when its first rows need it."""
-        columns = [name for name in ("date", "started_at", "ended_at") if name in self.cells.places]
-        columns = [name for name in columns if not self._has_formats(name)]
-        if not any(is_numeric_date(text) for _, text in self._dates(columns, islice(self.table.rows(), PEEK))):
-            return None
-        names = ", ".join(repr(self.cells.column(name)) for name in columns)
-        return order_shown_by(self._dates(columns, self.table.rows()), names, self.table.name)
-
-    def _dates(self, columns: list[str], rows: Iterable[Row]) -> Iterator[tuple[int, str]]:
-        places = [self.cells.places[name] for name in columns]
-        return ((row.line, row.cells[place].strip()) for row in rows if row.cells for place in places)
-
-    def _has_formats(self, column: str) -> bool:
-        return bool(self.mapping.date_format if column == "date" else self.mapping.datetime_format)
+        fields = frozenset(self.reading.places) | frozenset(self.reading.mapping.constants)
+        return fields | (joined.given if joined else frozenset())
 
     def _path_read(self) -> Path | None:
         return self.table.source if isinstance(self.table.source, Path) else None
 
     def _rejects_header(self) -> list[str]:
-        return [self.cells.column(name) for name in self.shown_columns]
+        return [self.reading.cells.column(name) for name in self.reading.shown_fields]
 
     def _rejects_path(self, import_id: int) -> Path | None:
         if self.options.rejects or self.options.dry_run:
@@ -210,6 +230,25 @@ class _Import:
         folder = settings.current().aftercall_data / "rejects"
         folder.mkdir(parents=True, exist_ok=True)
         return folder / f"import-{import_id}.csv"
+
+
+def find_organisation(key: str) -> Organisation:
+    """Raises NotFound for an unknown one."""
+    found = db.session.scalar(select(Organisation).where(Organisation.key == key))
+    if found is None:
+        raise NotFound(f"there is no organisation {key!r}", how="flask roster import makes organisations.")
+    return found
+
+
+def source_of(reading: Reading, options: CallOptions) -> str:
+    """The telephone system's name: as told, as the mapping says, or the site's key. Raises InputError without any."""
+    source = options.source or reading.mapping.source or (reading.site.key if reading.site else "")
+    if not source:
+        raise InputError("the rows name their site", where="--source", how="Name the telephone system: --source NAME.")
+    return source
+
+
+# --- columns, dates, sites ---
 
 
 def _complete(mapping: CallMapping, table: Table, has_site: bool) -> CallMapping:
@@ -220,8 +259,8 @@ def _complete(mapping: CallMapping, table: Table, has_site: bool) -> CallMapping
     complete = mapping.model_copy(update={"columns": columns})
     needed = (
         ("the call's id", ("external_id",)),
-        ("its start", ("started_at",) if "date" not in columns else ("started_at", "date")),
-        *((("its time of day", ("time",)),) if "date" in columns and "started_at" not in columns else ()),
+        ("its start", ("started_at",) if not complete.has("date") else ("started_at", "date")),
+        *((("its time of day", ("time",)),) if complete.has("date") and not complete.has("started_at") else ()),
         ("whether it was answered", ("answered", "talk_seconds")),
         ("how long it took", ("talk_seconds", "duration", "ended_at")),
         *(() if has_site else (("its site (or --site)", ("site",)),)),
@@ -236,17 +275,34 @@ def _complete(mapping: CallMapping, table: Table, has_site: bool) -> CallMapping
     return complete
 
 
-def _organisation(key: str) -> Organisation:
-    found = db.session.scalar(select(Organisation).where(Organisation.key == key))
-    if found is None:
-        raise NotFound(f"there is no organisation {key!r}", how="flask roster import makes organisations.")
-    return found
+def _with_order(reading: Reading) -> Reading:
+    """With what the file's own dates say about their order; asks the whole file only when its first rows need it."""
+    columns = [name for name in ("date", "started_at", "ended_at", "recorded_at") if name in reading.places]
+    columns = [name for name in columns if not _has_formats(reading.mapping, name)]
+    places = [reading.places[name] for name in columns]
+    if not any(is_numeric_date(text) for _, text in _dates(places, islice(reading.table.rows(), PEEK))):
+        return reading
+    names = ", ".join(repr(reading.cells.column(name)) for name in columns)
+    order = order_shown_by(_dates(places, reading.table.rows()), names, reading.table.name)
+    return replace(reading, order=order)
 
 
-def _sites(organisation_id: int, key: str | None) -> tuple[dict[str, Site], Site | None]:
+def _dates(places: Sequence[int], rows: Iterable[Row]) -> Iterator[tuple[int, str]]:
+    return ((row.line, row.cells[place].strip()) for row in rows if row.cells for place in places)
+
+
+def _has_formats(mapping: CallMapping, column: str) -> bool:
+    return bool(mapping.date_format if column == "date" else mapping.datetime_format)
+
+
+def _sites(organisation_id: int, key: str | None) -> tuple[dict[str, SiteFacts], SiteFacts | None]:
     """The organisation's sites by key and by name, casefolded, and the one called `key`."""
     sites = db.session.scalars(select(Site).where(Site.organisation_id == organisation_id)).all()
-    named = {name.casefold(): site for site in sites for name in (site.name, site.key)}
+    named = {
+        name.casefold(): SiteFacts(site.id, site.key, site.time_zone, site.country)
+        for site in sites
+        for name in (site.name, site.key)
+    }
     if key is not None and key.casefold() not in {site.key.casefold() for site in sites}:
         known = ", ".join(sorted(site.key for site in sites)) or "none"
         raise NotFound(f"there is no site {key!r}", how=f"The organisation's sites: {known}.")

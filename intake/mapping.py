@@ -16,6 +16,8 @@ from survey.errors import AftercallError, InputError
 
 CALL_FIELDS = (
     "external_id",
+    "leg",
+    "recorded_at",
     "agent",
     "site",
     "started_at",
@@ -70,6 +72,9 @@ class CallMapping(BaseModel):
     end: Literal["auto", "ended_at", "duration", "wait + talk"] = "auto"
     source: str | None = None
     format: str | None = None
+    # Columns that only together tell one call from another, and texts that mean nothing was given.
+    id_columns: Formats = []
+    nothing: Formats = []
 
     @field_validator("columns", "constants", "values")
     @classmethod
@@ -99,7 +104,8 @@ class CallMapping(BaseModel):
         return self
 
     def has(self, field: str) -> bool:
-        return field in self.columns or field in self.constants
+        given = field in self.columns or field in self.constants
+        return given or (field == "external_id" and bool(self.id_columns))
 
 
 def read_mapping(path: Path) -> CallMapping:
@@ -128,7 +134,7 @@ def guessed(header: Sequence[str], fields: Sequence[str]) -> dict[str, str]:
 
 def positions(columns: Mapping[str, str], header: Sequence[str], name: str) -> dict[str, int]:
     """Our field to the number of its column. Raises InputError for a column that is missing or there twice."""
-    return {field: _position(column, field, header, name) for field, column in columns.items()}
+    return {field: position(column, field, header, name) for field, column in columns.items()}
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -155,7 +161,8 @@ def faults(error: ValidationError) -> str:
     )
 
 
-def _position(column: str, field: str, header: Sequence[str], name: str) -> int:
+def position(column: str, field: str, header: Sequence[str], name: str) -> int:
+    """The number of a column. Raises InputError for one that is missing or there twice."""
     places = [n for n, there in enumerate(header) if there == column]
     if not places:
         places = [n for n, there in enumerate(header) if there.casefold() == column.casefold().strip()]

@@ -37,6 +37,7 @@ _FRACTION = re.compile(r"0?[.,]\d{1,20}|0")
 _DATE_TIME = re.compile(r"(.*\d{2,4})(?:T|,?\s+)(\d{1,2}:\d{2}.*?)\s*(Z|UTC|GMT|[+-]\d{2}(?::?\d{2})?)?", re.I)
 
 Read = TypeVar("Read", date, time, datetime)
+Day = TypeVar("Day", date, datetime)
 
 
 @dataclass
@@ -72,6 +73,9 @@ class Moments:
 
     def moment(self, text: str, column: str) -> datetime:
         """A date with its time of day: aware where the text (or its format) names an offset, else local and naive."""
+        if not self.datetime_formats and (plain := _iso_moment(text)) is not None:
+            _plausible(plain, text, column)
+            return plain
         if EPOCH in self.datetime_formats and re.fullmatch(r"\d{9,10}(\.\d+)?", text):
             return datetime.fromtimestamp(int(Decimal(text)), UTC)
         by_format = _by_formats(text, self.datetime_formats, _unchanged)
@@ -200,6 +204,9 @@ def placed(local: datetime, zone: ZoneInfo, not_before: datetime | None = None) 
     """
     if local.tzinfo is not None:
         return local.astimezone(UTC), ""
+    steady = _steady_offset(local.replace(minute=0, second=0, microsecond=0), zone)
+    if steady is not None:
+        return (local - steady).replace(tzinfo=UTC), ""
     first, second = local.replace(tzinfo=zone), local.replace(tzinfo=zone, fold=1)
     moment = first.astimezone(UTC)
     if first.utcoffset() == second.utcoffset():
@@ -211,7 +218,26 @@ def placed(local: datetime, zone: ZoneInfo, not_before: datetime | None = None) 
     return moment, DOUBLE_TIME
 
 
+@lru_cache(maxsize=10_000)
+def _steady_offset(hour: datetime, zone: ZoneInfo) -> timedelta | None:
+    """The offset from UTC that holds throughout a local hour; None where a clock change comes near."""
+    ends = (hour, hour + timedelta(minutes=59, seconds=59))
+    offsets = {moment.replace(tzinfo=zone, fold=fold).utcoffset() for moment in ends for fold in (0, 1)}
+    return offsets.pop() if len(offsets) == 1 else None
+
+
 # --- small readings ---
+
+
+def _iso_moment(text: str) -> datetime | None:
+    """What most systems write, 2026-03-31T09:12:58 with or without an offset, by the quickest way; None: not that."""
+    if len(text) < 19 or text[4] != "-" or text[7] != "-" or text[13] != ":" or text[11:13] == "24":
+        return None
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return found.replace(microsecond=0) if found.microsecond else found
 
 
 def _unchanged(found: datetime) -> datetime:
@@ -278,7 +304,7 @@ def _month(word: str, text: str) -> int:
     return number
 
 
-def _plausible(day: date, text: str, column: str) -> date:
+def _plausible(day: Day, text: str, column: str) -> Day:
     if EARLIEST_YEAR <= day.year <= LATEST_YEAR:
         return day
     raise RowFault(f"the year is not between {EARLIEST_YEAR} and {LATEST_YEAR}", column=column, detail=shown(text))

@@ -9,9 +9,9 @@ from sqlalchemy import select
 
 from intake.formats import Table, open_table
 from intake.mapping import guessed
-from intake.people import canonical_email, canonical_phone
 from intake.reports import ImportReport, begin, file_sha256, keep
 from intake.rows import Row, RowFault, shown
+from intake.sealed import canonical_email, canonical_phone
 from survey import audit
 from survey import optouts as ground
 from survey.clock import iso

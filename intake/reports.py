@@ -67,18 +67,27 @@ class ImportReport:
         return self.read > 0 and self.rejected == self.read
 
     def count_new(self) -> None:
-        self.read += 1
-        self.new += 1
+        self.count(new=1)
 
     def count_unchanged(self) -> None:
-        self.read += 1
-        self.unchanged += 1
+        self.count(unchanged=1)
+
+    def count(self, *, new: int = 0, updated: int = 0, unchanged: int = 0) -> None:
+        """Counts many rows at once."""
+        self.read += new + updated + unchanged
+        self.new += new
+        self.updated += updated
+        self.unchanged += unchanged
 
     def count_updated(self, what: str, fields: Iterable[str]) -> None:
-        self.read += 1
-        self.updated += 1
+        self.count(updated=1)
+        self.note_change(what, fields)
+
+    def note_change(self, what: str, fields: Iterable[str]) -> bool:
+        """Remembers what changed, if it is one of the first; returns whether there is room for more."""
         if len(self.changes) < FIRST:
             self.changes.append(Change(what, sorted(fields)))
+        return len(self.changes) < FIRST
 
     def count_rejected(self, where: str, column: str, reason: str, text: str = "") -> None:
         """`reason` is the sentence counted by; `text` the same with this row's detail."""
@@ -140,6 +149,7 @@ def keep(report: ImportReport, *, finished: bool = False) -> None:
             **counts,
             rejected_by=dict(report.rejected_by),
             rejects_file=report.rejects_file,
+            notes=dict(+report.notes),
             finished_at=clock.now() if finished else None,
         )
         .execution_options(synchronize_session=False)

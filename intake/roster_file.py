@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -48,11 +49,22 @@ def _plain(text: str) -> str:
     return text
 
 
+def _own_number(text: str) -> str:
+    """The beginning of a number; a short one would shut out customers."""
+    bare = re.sub(r"[ ().-]", "", text)
+    if not re.fullmatch(r"\+\d{7,15}", bare):
+        raise ValueError(
+            f"{text!r} is not the beginning of a number; write +, country code and at least 7 digits in all"
+        )
+    return bare
+
+
 Line = Annotated[str, AfterValidator(_plain)]
 Text = Annotated[Line, Field(min_length=1, max_length=200)]
 Country = Annotated[str, AfterValidator(_country)]
 Weekday = Annotated[int, BeforeValidator(_weekday)]
 Zone = Annotated[str, AfterValidator(_zone)]
+OwnNumber = Annotated[str, AfterValidator(_own_number)]
 
 
 class _Entry(BaseModel):
@@ -67,6 +79,7 @@ class OrganisationEntry(_Entry):
     postal_address: Line = ""
     phone: Line = ""
     privacy_url: Line = ""
+    own_numbers: list[OwnNumber] = []
 
     @model_validator(mode="after")
     def _country_known(self) -> OrganisationEntry:

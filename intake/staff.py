@@ -1,14 +1,18 @@
-"""Who handled a call: agents found by key or name, or made from the calls themselves when the import says so."""
+"""Agents whom the roster does not know, made from the calls themselves when the import says so."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import select, update
 
 from intake.bulk import take_turn
-from intake.rows import RowFault, shown
+from intake.call_rows import IncomingCall
+from intake.journal import Journal
+from intake.roster_names import RosterNames
 from survey.db import db
 from survey.models import Agent, Assignment
 
@@ -22,62 +26,59 @@ class _OwnAssignment:
     starts_on: date
 
 
+def roster_names(organisation_id: int) -> RosterNames:
+    """The organisation's agents as call records may mention them."""
+    agents = db.session.execute(select(Agent.id, Agent.key, Agent.name).where(Agent.organisation_id == organisation_id))
+    return RosterNames.of((id, key, name) for id, key, name in agents)
+
+
 class Staff:
-    """The agents of an organisation, as an import meets them. Keys and names are compared without regard to case."""
+    """Makes agents as an import meets them. `zones` are the sites' zones by id, `names` the roster, which grows."""
 
-    def __init__(self, organisation_id: int, create: bool) -> None:
-        self._organisation_id, self._create = organisation_id, create
-        self._by_key: dict[str, int] = {}
-        self._by_name: dict[str, list[int]] = {}
+    def __init__(self, organisation_id: int, names: RosterNames, zones: Mapping[int, str], journal: Journal) -> None:
+        self._organisation_id, self._names, self._journal = organisation_id, names, journal
+        self._zones = {id: ZoneInfo(zone) for id, zone in zones.items()}
+        self._own = self._own_assignments()
         self.made = 0
-        for id, key, name in db.session.execute(
-            select(Agent.id, Agent.key, Agent.name).where(Agent.organisation_id == organisation_id)
-        ):
-            self._remember(id, key, name)
-        self._own = self._own_assignments() if create else {}
 
-    def agent_id(self, text: str, column: str, site_id: int, day: date) -> int:
-        """The agent called `text` by key or name. `day` is the call's, at its site.
+    def credited(self, call: IncomingCall) -> IncomingCall:
+        """The call with its agent's id: found, or made at the call's site since the call's day."""
+        if call.agent_id is None:
+            if call.agent is None:
+                return call
+            return call._replace(agent_id=self.agent_id(call.agent, call.site_id, self._day(call)))
+        if call.agent_id in self._own:
+            self._reach_back(call.agent_id, call.site_id, self._day(call))
+        return call
 
-        Raises RowFault for an agent who is unknown (unless agents are to be made) or whose name several have.
-        """
-        known = self._known(text.casefold(), text, column)
-        if known is None and not self._create:
-            raise RowFault("unknown agent", column=column, detail=shown(text))
+    def agent_id(self, name: str, site_id: int, day: date) -> int:
+        """The agent of this key or name, made if need be; `day` is the call's, at its site."""
+        known = self._names.find(name, "")
         if known is None:
-            return self._make(text, site_id, day)
+            return self._make(name, site_id, day)
         self._reach_back(known, site_id, day)
         return known
 
-    def _known(self, wanted: str, text: str, column: str) -> int | None:
-        by_key = self._by_key.get(wanted)
-        if by_key is not None:
-            return by_key
-        by_name = self._by_name.get(wanted, [])
-        if len(by_name) > 1:
-            raise RowFault("several agents have this name", column=column, detail=shown(text))
-        return by_name[0] if by_name else None
+    def _day(self, call: IncomingCall) -> date:
+        return call.started_at.astimezone(self._zones[call.site_id]).date()
 
-    def _remember(self, id: int, key: str, name: str) -> None:
-        self._by_key[key.casefold()] = id
-        self._by_name.setdefault(name.casefold(), []).append(id)
-
-    def _make(self, text: str, site_id: int, day: date) -> int:
-        """A new agent, at the call's site since the call's day."""
+    def _make(self, name: str, site_id: int, day: date) -> int:
         take_turn(self._organisation_id)
-        made = db.session.scalar(select(Agent.id).filter_by(organisation_id=self._organisation_id, key=text))
+        made = db.session.scalar(select(Agent.id).filter_by(organisation_id=self._organisation_id, key=name))
         if made is not None:  # by another import, since this one began
             self._own |= self._own_assignments()
-            self._remember(made, text, text)
+            self._names.add(made, name, name)
             self._reach_back(made, site_id, day)
             return made
-        agent = Agent(organisation_id=self._organisation_id, key=text, name=text)
+        agent = Agent(organisation_id=self._organisation_id, key=name, name=name)
         db.session.add(agent)
         db.session.flush()
         assignment = Assignment(agent_id=agent.id, supervisor_id=None, site_id=site_id, starts_on=day)
         db.session.add(assignment)
         db.session.flush()
-        self._remember(agent.id, text, text)
+        self._journal.made(Agent, agent.id)
+        self._journal.made(Assignment, assignment.id)
+        self._names.add(agent.id, name, name)
         self._own[agent.id] = _OwnAssignment(assignment.id, site_id, day)
         self.made += 1
         return agent.id
@@ -88,10 +89,12 @@ class Staff:
         if own is None or own.site_id != site_id or own.starts_on <= day:
             return
         take_turn(self._organisation_id)
-        own.starts_on = day
-        db.session.execute(
+        moved = db.session.execute(
             update(Assignment).where(Assignment.id == own.id, Assignment.starts_on > day).values(starts_on=day)
         )
+        if moved.rowcount:  # type: ignore[attr-defined]
+            self._journal.changed(Assignment, own.id, {"starts_on": own.starts_on})
+        own.starts_on = day
 
     def _own_assignments(self) -> dict[int, _OwnAssignment]:
         found: dict[int, list[Assignment]] = {}

@@ -156,6 +156,12 @@ def upgrade() -> None:
     op.alter_column("calls", "agent_uncertain", server_default=None)
     op.add_column("calls", sa.Column("recorded_at", sa.DateTime(timezone=True), nullable=True))
     op.create_check_constraint("uncertain_without_agent", "calls", "NOT agent_uncertain OR agent_id IS NULL")
+    op.create_unique_constraint("uq_sites_id_organisation_id", "sites", ["id", "organisation_id"])
+    op.drop_constraint("fk_calls_site_id", "calls", type_="foreignkey")
+    op.drop_constraint("fk_calls_organisation_id", "calls", type_="foreignkey")
+    op.create_foreign_key(
+        "fk_calls_site_id_organisation_id", "calls", "sites", ["site_id", "organisation_id"], ["id", "organisation_id"]
+    )
 
     op.add_column("imports", sa.Column("notes", postgresql.JSONB(), nullable=False, server_default=sa.text("'{}'")))
     op.alter_column("imports", "notes", server_default=None)
@@ -178,6 +184,10 @@ def downgrade() -> None:
     op.drop_column("imports", "undone_by")
     op.drop_column("imports", "undone_at")
     op.drop_column("imports", "notes")
+    op.drop_constraint("fk_calls_site_id_organisation_id", "calls", type_="foreignkey")
+    op.create_foreign_key("fk_calls_organisation_id", "calls", "organisations", ["organisation_id"], ["id"])
+    op.create_foreign_key("fk_calls_site_id", "calls", "sites", ["site_id"], ["id"])
+    op.drop_constraint("uq_sites_id_organisation_id", "sites", type_="unique")
     op.drop_constraint("uncertain_without_agent", "calls", type_="check")
     op.drop_column("calls", "recorded_at")
     op.drop_column("calls", "agent_uncertain")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
+from sqlalchemy import CheckConstraint, ForeignKey, ForeignKeyConstraint, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from survey.db import Base
@@ -26,6 +26,8 @@ class Call(Base):
     __tablename__ = "calls"
     __table_args__ = (
         UniqueConstraint("organisation_id", "source", "external_id"),
+        # The site and its organisation in one: each further key costs a look-up a row.
+        ForeignKeyConstraint(["site_id", "organisation_id"], ["sites.id", "sites.organisation_id"]),
         CheckConstraint("ended_at >= started_at", name="ends_after_start"),
         CheckConstraint("talk_seconds >= 0", name="talk_not_negative"),
         CheckConstraint("answered OR talk_seconds = 0", name="unanswered_without_talk"),
@@ -36,8 +38,8 @@ class Call(Base):
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    organisation_id: Mapped[int] = mapped_column(ForeignKey("organisations.id"))
-    site_id: Mapped[int] = mapped_column(ForeignKey("sites.id"))
+    organisation_id: Mapped[int]
+    site_id: Mapped[int]
     agent_id: Mapped[int | None] = mapped_column(ForeignKey("agents.id"))
     customer_id: Mapped[int | None] = mapped_column(ForeignKey("customers.id"))
     import_id: Mapped[int] = mapped_column(ForeignKey("imports.id"))

@@ -22,6 +22,7 @@ class Site(Base):
     __tablename__ = "sites"
     __table_args__ = (
         UniqueConstraint("organisation_id", "key"),
+        UniqueConstraint("id", "organisation_id"),
         CheckConstraint("closed_on IS NULL OR opened_on IS NULL OR closed_on > opened_on", name="closed_after_opened"),
     )
 

@@ -12,7 +12,7 @@ from sqlalchemy import delete, select
 
 from survey.clock import ManualClock
 from survey.db import db
-from survey.models import Agent, Assignment, Call, Customer, ImportRecord
+from survey.models import Agent, Assignment, Call, Customer, ImportChange, ImportRecord
 from tests.factories import utc
 from tests.intake import samples
 
@@ -48,7 +48,7 @@ def files(draw: st.DrawFn) -> tuple[Rows, list[Rows]]:
 
 def imported(pieces: list[Rows]) -> tuple[set[Any], set[Any]]:
     """Imports the pieces into an empty house; returns what calls and agents it then holds, ids left out."""
-    for table in (Call, Customer, ImportRecord):
+    for table in (Call, ImportChange, Customer, ImportRecord):
         db.session.execute(delete(table))
     made = select(Agent.id).where(Agent.key != "amy")
     db.session.execute(delete(Assignment).where(Assignment.agent_id.in_(made)))

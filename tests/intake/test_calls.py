@@ -11,14 +11,15 @@ import pytest
 from flask import Flask
 from sqlalchemy import func, select
 
-from intake import calls as intake_calls
+from intake import reading
 from intake.call_rows import TALK_OF_UNANSWERED
-from intake.calls import DRAWN_ALREADY, MADE_AGENTS
+from intake.call_store import BESIDE
+from intake.calls import MADE_AGENTS
 from intake.mapping import mapping_of
 from survey.clock import ManualClock
 from survey.db import db
 from survey.errors import InputError, NotFound
-from survey.models import Agent, Assignment, Call, Customer, ImportRecord, Site
+from survey.models import Agent, Assignment, Call, Customer, ImportRecord, LaterRecord, Site
 from tests import factories
 from tests.factories import utc
 from tests.intake import samples
@@ -194,22 +195,24 @@ def test_the_same_id_from_another_source_is_another_call(site: Site, tmp_path: P
     assert db.session.scalars(select(Call.source).order_by(Call.source)).all() == ["a", "b"]
 
 
-def test_a_drawn_call_stays_as_it_was_drawn(site: Site, tmp_path: Path) -> None:
+def test_a_later_record_of_a_drawn_call_is_kept_beside_and_changes_nothing(site: Site, tmp_path: Path) -> None:
     samples.taken(samples.written(tmp_path, rows("1,amy,2026-03-02 09:00,60", "2,amy,2026-03-02 09:00,60")))
     factories.draw(samples.stored()["1"], factories.campaign([site]))
     db.session.commit()
-    rejects = tmp_path / "rejects.csv"
     later = samples.written(tmp_path, rows("1,,2026-03-02 09:00,90", "2,amy,2026-03-02 09:00,90"))
-    report = samples.taken(later, rejects=rejects)
-    assert samples.counts(report) == (0, 1, 0, 1) and report.rejected_by == {DRAWN_ALREADY: 1}
-    assert "differs in agent_id, ended_at, talk_seconds" in rejects.read_text(encoding="utf-8")
+    for unchanged in (1, 2):
+        report = samples.taken(later)
+        assert samples.counts(report) == (0, 2 - unchanged, unchanged, 0) and report.notes[BESIDE] == 1
     assert samples.stored()["1"].talk_seconds == 60 and samples.stored()["2"].talk_seconds == 90
+    (beside,) = db.session.query(LaterRecord)
+    assert beside.call_id == samples.stored()["1"].id
+    assert beside.record == {"agent_id": None, "ended_at": "2026-03-02T14:01:30+00:00", "talk_seconds": 90}
     assert samples.counts(samples.taken(samples.written(tmp_path, rows("1,amy,2026-03-02 09:00,60")))) == (0, 0, 1, 0)
 
 
 def test_batches_are_committed_as_they_go(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that dies in the midst leaves whole batches; running it again completes the rest."""
-    monkeypatch.setattr(intake_calls, "BATCH", 10)
+    monkeypatch.setattr(reading, "CHUNK", 10)
     file = samples.written(tmp_path, rows(*[f"{n},amy,2026-03-02 09:00,60" for n in range(35)]))
 
     def die(read: int) -> None:
@@ -228,7 +231,7 @@ def test_batches_are_committed_as_they_go(site: Site, tmp_path: Path, monkeypatc
 def test_a_dry_run_says_what_would_happen_and_writes_nothing(
     site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(intake_calls, "BATCH", 2)
+    monkeypatch.setattr(reading, "CHUNK", 2)
     samples.taken(samples.written(tmp_path, rows("1,amy,2026-03-02 09:00,60")))
     tables = [Call, Customer, Agent, Assignment, ImportRecord]
     before = [db.session.scalar(select(func.count()).select_from(table)) for table in tables]

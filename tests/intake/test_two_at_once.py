@@ -11,13 +11,14 @@ import pytest
 from flask import Flask
 from sqlalchemy import func, select
 
-from intake import calls as intake_calls
+from intake import reading
+from intake.journal import Journal
 from intake.reports import ImportReport
 from intake.roster import import_roster
-from intake.staff import Staff
+from intake.staff import Staff, roster_names
 from survey.clock import ManualClock
 from survey.db import db
-from survey.models import Agent, Assignment, Call, Customer
+from survey.models import Agent, Assignment, Call, Customer, Site
 from tests import factories
 from tests.factories import utc
 from tests.intake import samples
@@ -44,7 +45,7 @@ def test_two_imports_at_once(
     for number in range(7 if agents_known else 0):
         factories.agent(site, key=f"Agent {number}")
     db.session.commit()
-    monkeypatch.setattr(intake_calls, "BATCH", 50)
+    monkeypatch.setattr(reading, "CHUNK", 50)
     together = Barrier(2)
 
     def one(order: list[int]) -> ImportReport:
@@ -65,11 +66,19 @@ def test_two_imports_at_once(
     ]
 
 
+def staff(site: Site) -> Staff:
+    """The staff as an import that has just begun meets it."""
+    record = factories.import_record(site.organisation_id)
+    return Staff(
+        site.organisation_id, roster_names(site.organisation_id), {site.id: site.time_zone}, Journal(record.id)
+    )
+
+
 def test_a_roster_waits_for_an_import_that_is_making_its_agents(app: Flask, tmp_path: Path) -> None:
     site = samples.place()
     head = f'[organisation]\nkey = "acme"\nname = "{site.organisation.name}"\ncountry = "US"\n'
     roster = samples.written(tmp_path, f'{head}[[agents]]\nkey = "Zed"\nname = "Zed Zimmer"\n', "roster.toml")
-    Staff(site.organisation_id, create=True).agent_id("Zed", "agent", site.id, date(2026, 2, 5))
+    staff(site).agent_id("Zed", site.id, date(2026, 2, 5))
 
     def one() -> ImportReport:
         with app.app_context():
@@ -87,9 +96,9 @@ def test_a_roster_waits_for_an_import_that_is_making_its_agents(app: Flask, tmp_
 
 def test_an_agent_another_import_made_meanwhile_is_not_made_again(app: Flask) -> None:
     site = samples.place()
-    first, second = Staff(site.organisation_id, create=True), Staff(site.organisation_id, create=True)
-    made = first.agent_id("Zed", "agent", site.id, date(2026, 2, 5))
-    assert second.agent_id("Zed", "agent", site.id, date(2026, 2, 3)) == made
-    assert first.agent_id("zed", "agent", site.id, date(2026, 2, 4)) == made
+    first, second = staff(site), staff(site)
+    made = first.agent_id("Zed", site.id, date(2026, 2, 5))
+    assert second.agent_id("Zed", site.id, date(2026, 2, 3)) == made
+    assert first.agent_id("zed", site.id, date(2026, 2, 4)) == made
     assignment = db.session.query(Assignment).filter_by(agent_id=made).populate_existing().one()
     assert (assignment.starts_on, first.made, second.made) == (date(2026, 2, 3), 1, 0)

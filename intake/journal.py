@@ -1,0 +1,55 @@
+"""What an import changed in rows that were there before it, kept as they were, so that it can be undone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import Date, DateTime, LargeBinary
+from sqlalchemy.types import TypeEngine
+
+from survey.db import Base, db
+from survey.models import Agent, Assignment, Call, CallLeg, Customer, ImportChange
+
+TABLES: Mapping[str, type[Base]] = {
+    model.__tablename__: model for model in (Call, CallLeg, Customer, Agent, Assignment)
+}
+
+
+class Journal:
+    """The journal of one import; flushed with the rows it tells of."""
+
+    def __init__(self, import_id: int) -> None:
+        self.import_id = import_id
+
+    def changed(self, model: type[Base], row_id: int, before: Mapping[str, Any]) -> None:
+        """A row of the model is about to change; `before` are the columns that do, as they are stored (sealed)."""
+        self._add(model, row_id, {name: as_json(value) for name, value in before.items()})
+
+    def made(self, model: type[Base], row_id: int) -> None:
+        """A row of the model was made (calls and customers excepted, which are found without)."""
+        self._add(model, row_id, None)
+
+    def _add(self, model: type[Base], row_id: int, before: dict[str, Any] | None) -> None:
+        db.session.add(
+            ImportChange(import_id=self.import_id, row_table=model.__tablename__, row_id=row_id, before=before)
+        )
+
+
+def as_json(value: Any) -> Any:
+    """A column's value as JSON can hold it."""
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    return value.hex() if isinstance(value, bytes) else value
+
+
+def from_json(kind: TypeEngine[Any], value: Any) -> Any:
+    """The column's value again."""
+    if value is None:
+        return None
+    if isinstance(kind, DateTime):
+        return datetime.fromisoformat(value)
+    if isinstance(kind, Date):
+        return date.fromisoformat(value)
+    return bytes.fromhex(value) if isinstance(kind, LargeBinary) else value
