@@ -14,6 +14,7 @@ class Figure:
     """`ours` and `floor` in `unit` (more is better); `target` is the ratio to reach.
 
     The floor is the least work the job could be done with: a ratio says what our care costs, whatever the machine.
+    `note` tells of a limit beside the ratio, `within` whether that was kept.
     """
 
     name: str
@@ -21,6 +22,8 @@ class Figure:
     floor: float
     unit: str
     target: float
+    note: str = ""
+    within: bool = True
 
     @property
     def ratio(self) -> float:
@@ -28,7 +31,7 @@ class Figure:
 
     @property
     def reached(self) -> bool:
-        return self.ratio >= self.target
+        return self.ratio >= self.target and self.within
 
     def as_line(self) -> str:
         """One JSON line."""
@@ -41,6 +44,8 @@ class Figure:
             "target": self.target,
             "pass": self.reached,
         }
+        if self.note:
+            values["note"] = self.note
         return json.dumps(values)
 
 

@@ -13,7 +13,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import BinaryIO
+from typing import IO
 
 from intake.reading import Chunk, Reading, chunks
 from survey import vault
@@ -43,7 +43,7 @@ def chunks_from_aside(reading: Reading) -> Iterator[Chunk]:
             process.kill()
 
 
-def _next(stream: BinaryIO) -> Chunk | None:
+def _next(stream: IO[bytes]) -> Chunk | None:
     try:
         sent = pickle.load(stream)  # noqa: S301 (from the process we started ourselves)
     except (EOFError, pickle.UnpicklingError):
@@ -57,7 +57,7 @@ def _next(stream: BinaryIO) -> Chunk | None:
     return sent
 
 
-def _read(given: BinaryIO, out: BinaryIO) -> None:
+def _read(given: IO[bytes], out: IO[bytes]) -> None:
     """The other process. Its writes fail once nobody listens any more, which ends it."""
     reading, data_key = pickle.load(given)  # noqa: S301 (from the process that started us)
     vault.configure(data_key)
@@ -70,7 +70,7 @@ def _read(given: BinaryIO, out: BinaryIO) -> None:
         _send(error, out)
 
 
-def _send(what: Chunk | AftercallError | None, out: BinaryIO) -> None:
+def _send(what: Chunk | AftercallError | None, out: IO[bytes]) -> None:
     pickle.dump(what, out, protocol=pickle.HIGHEST_PROTOCOL)
     out.flush()
 

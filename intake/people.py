@@ -21,14 +21,6 @@ _COLUMNS = (
 )
 
 
-class _Caller(NamedTuple):
-    """Who made one call: the contact given with it, and when the call ended (a newer call knows better)."""
-
-    contact: Contact
-    ended_at: datetime
-    external_id: str
-
-
 class _Stored(NamedTuple):
     """A customer as stored; the email is sealed."""
 
@@ -52,31 +44,36 @@ def customer_ids(organisation_id: int, calls: Iterable[IncomingCall], journal: J
     ids = {key: customer.id for key, customer in stored.items()}
     missing = []
     for key, caller in wanted.items():
-        customer = stored.get(key)
+        customer, contact = stored.get(key), caller.contact
+        assert contact is not None
         if customer is None:
-            missing.append((key, caller.contact))
+            missing.append((key, contact))
         else:
-            _bring_up_to_date(customer, caller, journal)
+            _bring_up_to_date(customer, contact, caller.ended_at, journal)
     return ids | _insert(organisation_id, missing)
 
 
-def _latest(calls: Iterable[IncomingCall]) -> dict[bytes, _Caller]:
-    """Each customer's contact as all of these calls together give it, the latest first."""
-    merged: dict[bytes, _Caller] = {}
+def _latest(calls: Iterable[IncomingCall]) -> dict[bytes, IncomingCall]:
+    """Each customer's latest call, its contact completed by what the others of these calls give."""
+    merged: dict[bytes, IncomingCall] = {}
     for call in calls:
-        if call.contact is None or (key := call.contact.key) is None:
+        contact = call.contact
+        if contact is None:
             continue
-        caller, before = _Caller(call.contact, call.ended_at, call.external_id), merged.get(key)
-        if before is not None:
-            older, newer = sorted((before, caller), key=lambda c: (c.ended_at, c.external_id))
-            caller = newer._replace(contact=newer.contact.over(older.contact))
-        merged[key] = caller
+        key = contact.key
+        if key is None:
+            continue
+        if key in merged:
+            older, newer = sorted((merged[key], call), key=lambda c: (c.ended_at, c.external_id))
+            assert newer.contact is not None and older.contact is not None
+            call = newer._replace(contact=newer.contact.over(older.contact))
+        merged[key] = call
     return merged
 
 
-def _stored(organisation_id: int, wanted: dict[bytes, _Caller]) -> dict[bytes, _Stored]:
-    by_phone = [key for key, caller in wanted.items() if caller.contact.phone_index is not None]
-    by_email = [key for key, caller in wanted.items() if caller.contact.phone_index is None]
+def _stored(organisation_id: int, wanted: dict[bytes, IncomingCall]) -> dict[bytes, _Stored]:
+    by_phone = [key for key, caller in wanted.items() if caller.contact and caller.contact.phone_index]
+    by_email = [key for key, caller in wanted.items() if caller.contact and not caller.contact.phone_index]
     conditions = []
     if by_phone:
         conditions.append(is_any(Customer.phone_index, by_phone))
@@ -112,8 +109,8 @@ def _insert(organisation_id: int, missing: list[tuple[bytes, Contact]]) -> dict[
     return {key: id for id, (key, _) in zip(ids, missing, strict=True)}
 
 
-def _bring_up_to_date(stored: _Stored, caller: _Caller, journal: Journal) -> None:
-    changes = _changes(caller, stored)
+def _bring_up_to_date(stored: _Stored, given: Contact, ended_at: datetime, journal: Journal) -> None:
+    changes = _changes(given, ended_at, stored)
     if not changes:
         return
     journal.changed(Customer, stored.id, {name: getattr(stored, name) for name in changes})
@@ -124,10 +121,9 @@ def _bring_up_to_date(stored: _Stored, caller: _Caller, journal: Journal) -> Non
     )
 
 
-def _changes(caller: _Caller, stored: _Stored) -> dict[str, Any]:
-    """What the caller's contact says otherwise than the stored customer, as far as it knows better."""
-    newer = stored.newest_call is None or caller.ended_at >= stored.newest_call
-    given = caller.contact
+def _changes(given: Contact, ended_at: datetime, stored: _Stored) -> dict[str, Any]:
+    """What the contact of a call says otherwise than the stored customer, as far as it knows better."""
+    newer = stored.newest_call is None or ended_at >= stored.newest_call
     changes: dict[str, Any] = {}
     index = given.email_index
     if index is not None and index != stored.email_index and (newer or stored.email_index is None):
