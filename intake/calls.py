@@ -8,8 +8,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from pathlib import Path
@@ -35,6 +35,7 @@ from survey import clock, settings
 from survey.db import db
 from survey.errors import InputError, NotFound
 from survey.models import ImportKind, Organisation, Site
+from survey.turns import import_under_way
 
 # How many rows are looked at to see whether the file writes dates as 03/04/2026.
 PEEK = 200
@@ -93,8 +94,8 @@ def import_calls(source: Path | GivenRows, options: CallOptions, *, actor: str) 
     try:
         _Import(table, options, report).run(actor)
     finally:
-        if options.dry_run:
-            db.session.rollback()
+        # After a dry run, and where the import broke off: nobody may commit what it has not.
+        db.session.rollback()
     return report
 
 
@@ -150,8 +151,9 @@ class _Import:
             self.store = CallStore(self.organisation.id, self.source, journal, self._given(joined))
             with RejectsFile(self._rejects_path(import_id), self._rejects_header()) as self.rejects:
                 self.rejects.check((self._path_read(), self.options.contacts))
-                for chunk in self._chunks(joined):
-                    self._take(chunk)
+                with import_under_way(self.organisation.id), closing(self._chunks(joined)) as chunks_read:
+                    for chunk in chunks_read:
+                        self._take(chunk)
             self._finish(joined, actor)
 
     def _staff(self, journal: Journal) -> Staff | None:
@@ -160,7 +162,7 @@ class _Import:
         zones = {site.id: site.time_zone for site in self.reading.sites.values()}
         return Staff(self.organisation.id, self.reading.names, zones, journal)
 
-    def _chunks(self, joined: ContactsFile | None) -> Iterator[Chunk]:
+    def _chunks(self, joined: ContactsFile | None) -> Generator[Chunk]:
         path = self._path_read()
         if joined is None and path is not None and path.stat().st_size >= LARGE_BYTES:
             return chunks_from_aside(self.reading)

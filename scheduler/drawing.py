@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -14,7 +14,7 @@ from sqlalchemy import any_, func, insert, or_, select
 from scheduler.circumstances import Circumstances, Judged, array_of, indexes_of
 from scheduler.decisions import Decisions, Eligible, decide
 from scheduler.frame import CallRow, undrawn
-from survey import clock, lifecycle
+from survey import clock, lifecycle, turns
 from survey.calendars import table_version
 from survey.db import db
 from survey.errors import Refused
@@ -55,24 +55,28 @@ class DrawReport:
         return self.reasons[DrawReason.DRAWN]
 
 
-def draw_all(ended_after: datetime | None = None) -> list[DrawReport]:
+def draw_all(ended_after: datetime | None = None, *, wait: bool = True) -> list[DrawReport]:
     """Draws for all launched, not closed campaigns, in the order of their launch. Flushes; the caller commits.
 
-    Calls that ended before `ended_after`, if it is given, are left to another run.
+    Calls that ended before `ended_after`, if it is given, are left to another run, and without `wait` those of
+    organisations into which calls are being imported just now.
     """
     campaigns = db.session.scalars(
         select(Campaign).where(Campaign.state.in_(OPEN_TO_DRAW)).order_by(Campaign.launched_at, Campaign.id)
     ).all()
-    return [draw_campaign(campaign, ended_after) for campaign in campaigns]
+    return [draw_campaign(campaign, ended_after, wait=wait) for campaign in campaigns]
 
 
-def draw_campaign(campaign: Campaign, ended_after: datetime | None = None) -> DrawReport:
+def draw_campaign(campaign: Campaign, ended_after: datetime | None = None, *, wait: bool = True) -> DrawReport:
     """Decides every call of the campaign that has come in and has no draw yet. Flushes; the caller commits.
 
-    Calls that ended before `ended_after`, if it is given, are left to another run.
+    Waits for an import of the organisation that is under way, or without `wait` decides nothing then. Calls that ended
+    before `ended_after`, if it is given, are left to another run.
 
     Raises Refused unless the campaign is launched and not closed. A paused one draws: pausing stops contact only.
     """
+    if not turns.begin_draw(campaign.organisation_id, wait=wait):
+        return DrawReport(campaign.key, clock.now())
     _take_turns(campaign)
     if campaign.state not in OPEN_TO_DRAW:
         raise Refused(f"campaign {campaign.key!r} is {campaign.state}", how="Only launched, not closed ones draw.")
@@ -249,14 +253,9 @@ def _write_surveys(campaign: Campaign, calls: Collection[Judged], draw_ids: dict
 
 def _frozen(call: Judged) -> dict[str, Any]:
     """What the survey of a drawn call freezes: no later roster, rate or calendar changes it."""
-    if call.assignment is None:
-        raise AssertionError("a call without an assignment is not eligible, so it cannot have been drawn")
-    return {
+    return asdict(call.credit) | {
         "call_id": call.row.id,
         "customer_id": call.row.customer_id,
-        "agent_id": call.row.agent_id,
-        "supervisor_id": call.assignment.supervisor_id,
-        "site_id": call.assignment.site_id,
         "rate_numerator": call.rate.numerator,
         "rate_denominator": call.rate.denominator,
         "deadline": call.deadline,

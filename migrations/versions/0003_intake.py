@@ -156,6 +156,11 @@ def upgrade() -> None:
     op.alter_column("calls", "agent_uncertain", server_default=None)
     op.add_column("calls", sa.Column("recorded_at", sa.DateTime(timezone=True), nullable=True))
     op.create_check_constraint("uncertain_without_agent", "calls", "NOT agent_uncertain OR agent_id IS NULL")
+    # Most customers are known by their phone alone.
+    op.drop_index("ix_customers_email_index", table_name="customers")
+    op.create_index(
+        "ix_customers_email_index", "customers", ["email_index"], postgresql_where="email_index IS NOT NULL"
+    )
     op.create_unique_constraint("uq_sites_id_organisation_id", "sites", ["id", "organisation_id"])
     op.drop_constraint("fk_calls_site_id", "calls", type_="foreignkey")
     op.drop_constraint("fk_calls_organisation_id", "calls", type_="foreignkey")
@@ -184,6 +189,8 @@ def downgrade() -> None:
     op.drop_column("imports", "undone_by")
     op.drop_column("imports", "undone_at")
     op.drop_column("imports", "notes")
+    op.drop_index("ix_customers_email_index", table_name="customers")
+    op.create_index("ix_customers_email_index", "customers", ["email_index"])
     op.drop_constraint("fk_calls_site_id_organisation_id", "calls", type_="foreignkey")
     op.create_foreign_key("fk_calls_organisation_id", "calls", "organisations", ["organisation_id"], ["id"])
     op.create_foreign_key("fk_calls_site_id", "calls", "sites", ["site_id"], ["id"])

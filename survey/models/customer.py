@@ -34,7 +34,7 @@ class Customer(Base):
             unique=True,
             postgresql_where="phone_index IS NULL AND email_index IS NOT NULL",
         ),
-        Index("ix_customers_email_index", "email_index"),
+        Index("ix_customers_email_index", "email_index", postgresql_where="email_index IS NOT NULL"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)

@@ -32,6 +32,7 @@ from survey.models import (
     Survey,
 )
 from survey.optouts import add
+from survey.turns import import_under_way
 from tests import factories as make
 from tests.conftest import NOON
 
@@ -71,6 +72,17 @@ def test_every_call_of_the_frame_gets_its_number_and_its_reason(place: Site) -> 
     assert made["silent"].reason is DrawReason.UNANSWERED
     assert report.drawn == db.session.query(Survey).count() == sum(draw.drawn for draw in made.values())
     assert {draw.decided_at for draw in made.values()} == {clock.now()}
+
+
+def test_no_call_is_decided_while_a_file_is_going_in(place: Site) -> None:
+    """Its next batch may hold a further leg of the call, which says that another agent handled it last."""
+    campaign = make.campaign([place])
+    make.call(place=place)
+    db.session.commit()
+    with import_under_way(place.organisation_id):
+        assert draw_campaign(campaign, wait=False).decided == 0
+        assert [report.decided for report in draw_all(wait=False)] == [0]
+    assert draw_campaign(campaign, wait=False).decided == 1
 
 
 def test_a_second_run_decides_nothing_again(place: Site) -> None:

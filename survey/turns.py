@@ -1,0 +1,41 @@
+"""Draws wait for imports: no call is decided while the file it came in may still say more of it.
+
+A file goes in batch by batch, and the legs of one call may stand in two of them. While it goes in, its import holds a
+share of the organisation's lock; a draw takes the whole of it. The locks end with whoever holds them, however it ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import func, select
+
+from survey.db import db
+
+# Any number no other advisory lock of ours uses.
+_LOCK = 0x1A7F
+
+
+@contextmanager
+def import_under_way(organisation_id: int) -> Iterator[None]:
+    """Within the block no draw of the organisation begins; waits for one going on. Several may import at once."""
+    with db.engine.connect() as connection:
+        # Of its own, because the session gives its connection back whenever a batch is committed.
+        connection = connection.execution_options(isolation_level="AUTOCOMMIT")
+        connection.execute(select(func.pg_advisory_lock_shared(_LOCK, func.hashint8(organisation_id))))
+        try:
+            yield
+        finally:
+            connection.execute(select(func.pg_advisory_unlock_shared(_LOCK, func.hashint8(organisation_id))))
+
+
+def begin_draw(organisation_id: int, *, wait: bool) -> bool:
+    """Whether a draw may begin in this transaction: no import is under way, and none begins until it ends.
+
+    With `wait` it waits for imports to finish, and none begins before it.
+    """
+    if wait:
+        db.session.execute(select(func.pg_advisory_xact_lock(_LOCK, func.hashint8(organisation_id))))
+        return True
+    return bool(db.session.scalar(select(func.pg_try_advisory_xact_lock(_LOCK, func.hashint8(organisation_id)))))
