@@ -13,12 +13,16 @@ from flask_migrate import Migrate
 from werkzeug.exceptions import HTTPException
 
 import explain
+from api import calls as api_calls
+from api import cli as api_cli
+from api import keys as api_keys
 from api import views as api_views
 from certification import assessments, certificates
 from certification import cli as certification_cli
 from certification import views as certification_views
 from console import setup as console_setup
 from intake import cli as intake_cli
+from intake.drop_folder import DropFolder
 from ivr import views as ivr_views
 from ivr.channel import IvrChannel
 from operations import cli as operations_cli
@@ -60,8 +64,13 @@ def create_app(settings: Settings | None = None) -> Flask:
     channels: Mapping[Channel, AskingChannel] = {Channel.IVR: IvrChannel(), Channel.WEB: WebChannel()}
     app.extensions["aftercall_channels"] = channels
     app.extensions["aftercall_queue"] = Queue(app, channels)
-    # What certification does by itself when its day has come; the scheduler's clockwork beats it, and knows no more.
-    app.extensions["aftercall_chores"] = (assessments.decide_due, certificates.withdraw_closed_sites)
+    # What rooms do by themselves when its time has come; the scheduler's clockwork beats it, and knows no more. The
+    # drop folder comes last: a large file must not keep a decision waiting.
+    app.extensions["aftercall_chores"] = (
+        assessments.decide_due,
+        certificates.withdraw_closed_sites,
+        DropFolder().beat,
+    )
     console_setup.init_app(app)
     _open_doors(app)
     _register_commands(app)
@@ -96,6 +105,7 @@ def _open_doors(app: Flask) -> None:
         websurvey_views.blueprint,
         certification_views.blueprint,
         api_views.blueprint,
+        api_calls.blueprint,
         operations_views.blueprint,
     ):
         app.register_blueprint(blueprint)
@@ -106,7 +116,10 @@ def _open_doors(app: Flask) -> None:
 
 
 def _guard() -> ResponseReturnValue | None:
-    """Deny by default: a route without a mark answers nobody, one for people only those with its roles."""
+    """Deny by default: a route without a mark answers nobody, one for people only those with its roles.
+
+    One for programs asks for an API key; the browser's session and sign-in are not looked at.
+    """
     if request.endpoint is None or request.endpoint == "static" or request.blueprint in {"security", "bootstrap"}:
         return None
     mark = doors.mark_of(current_app.view_functions[request.endpoint])
@@ -115,6 +128,8 @@ def _guard() -> ResponseReturnValue | None:
     kind, roles = mark
     if kind in ("public", "signed"):
         return None
+    if kind == "keyed":
+        return api_keys.admit(*roles)
     if kind != "signed_in":
         abort(403)
     if not current_user.is_authenticated:
@@ -156,7 +171,7 @@ def _answer(status: int, title: str, body: Mapping[str, str]) -> ResponseReturnV
 
 def _register_commands(app: Flask) -> None:
     """Two click groups of one name replace each other silently: a second one is refused at the start."""
-    for room in (intake_cli, scheduler_cli, certification_cli, operations_cli, simulator_cli, explain):
+    for room in (intake_cli, scheduler_cli, certification_cli, api_cli, operations_cli, simulator_cli, explain):
         for command in room.commands:
             if command.name in app.cli.commands:
                 raise click.UsageError(f"two rooms register the command {command.name!r}")

@@ -1,7 +1,8 @@
 """Counting: n, k and what stands beside them, for every subject of a level in one grouped query.
 
 Counted = the survey closed as complete, with all three core answers inside its deadline. Supervisor and site are the
-ones the survey froze at its draw; an agent keeps every survey of the frame, wherever in the organisation it was.
+ones the survey froze at its draw; an agent keeps every survey of the frame, wherever in the organisation it was. Where
+a call's last agent is not certain the survey froze its site alone: the site counts it, and nobody else.
 """
 
 from __future__ import annotations

@@ -44,11 +44,15 @@ def key_of(standing: Standing) -> tuple[Level, int]:
 
 
 def lines_of(question: Question) -> Lines:
-    """The surveys behind every agent, supervisor and site of the frame, in id order."""
+    """The surveys behind every agent, supervisor and site of the frame, in id order.
+
+    A survey about a call whose last agent is not certain stands behind its site only.
+    """
     found: defaultdict[tuple[Level, int], list[SurveyLine]] = defaultdict(list)
     for row in counts.rows(question.frame):
         line = _line(row)
-        found[Level.AGENT, row.agent_id].append(line)
+        if row.agent_id is not None:
+            found[Level.AGENT, row.agent_id].append(line)
         found[Level.SITE, row.site_id].append(line)
         if row.supervisor_id is not None:
             found[Level.SUPERVISOR, row.supervisor_id].append(line)

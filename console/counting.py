@@ -12,6 +12,8 @@ from sqlalchemy.orm import joinedload
 from survey.db import db
 from survey.models import Assessment, Level, Period, Programme, Survey, programme_campaigns
 
+NOT_CERTAIN = "It is not certain who handled the call last: no agent and no supervisor is credited."
+
 
 @dataclass(frozen=True)
 class Subject:
@@ -33,10 +35,14 @@ class Credit:
 
 @dataclass(frozen=True)
 class Counting:
-    """What a survey counts for; `why_not` says why it counts for nothing, `programmes` have it in their frame."""
+    """What a survey counts for; `why_not` says why it counts for nothing, `programmes` have it in their frame.
+
+    `left_out` says why no agent is credited, where none is.
+    """
 
     day: date
     subjects: list[Subject]
+    left_out: str
     why_not: str
     programmes: list[Programme]
     periods: list[tuple[Period, list[Credit]]]
@@ -52,6 +58,7 @@ def of(survey: Survey, complete: bool) -> Counting:
     return Counting(
         day=day,
         subjects=subjects,
+        left_out=NOT_CERTAIN if survey.agent is None else "",
         why_not=_why_not(survey, complete, bool(programmes or periods)),
         programmes=programmes,
         periods=[(period, [_credit(period, subject, made) for subject in subjects]) for period in periods],

@@ -19,11 +19,12 @@ ENDS_SOON = timedelta(days=14)
 
 @dataclass(frozen=True)
 class Item:
-    """One thing to look at: what it is, what to do, and the campaign whose page tells more."""
+    """One thing to look at: what it is, what to do, and the campaign or the import whose page tells more."""
 
     what: str
     how: str
     campaign_id: int | None = None
+    import_id: int | None = None
 
 
 def read(within: Scope, now: datetime, stuck: int) -> list[Item]:
@@ -116,6 +117,7 @@ def _rejected_rows(within: Scope, now: datetime) -> Iterator[Item]:
         yield Item(
             f"{_many(record.rejected, 'row')} of {record.read} in {record.file_name} could not be taken.",
             "Each stands with its reason in the rejects file. Mend it in the file it came from, and import that again.",
+            import_id=record.id,
         )
 
 

@@ -161,7 +161,7 @@ def _plan(within: Scope) -> Sequence[Row[Any]]:
             func.coalesce(func.sum(complete.c.n), 0).label("complete"),
             (func.coalesce(sites.c.sites, 0) * Campaign.target_site).label("target"),
             func.count(distinct(complete.c.agent_id)).label("agents"),
-            _how_many(complete.c.n >= Campaign.target_agent).label("agents_there"),
+            _how_many((complete.c.n >= Campaign.target_agent) & complete.c.agent_id.is_not(None)).label("agents_there"),
         )
         .outerjoin(complete, complete.c.campaign_id == Campaign.id)
         .outerjoin(sites, sites.c.campaign_id == Campaign.id)

@@ -19,6 +19,7 @@ OVERVIEW_READERS = ("manager", "auditor", "issuer")
 CALL_READERS = ("manager", "auditor")
 STANDING_READERS = ("manager", "auditor", "issuer")
 CAMPAIGN_MANAGERS = ("manager",)
+INTAKE_MANAGERS = ("manager",)
 
 
 @dataclass(frozen=True)

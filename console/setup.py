@@ -57,6 +57,8 @@ def init_app(app: Flask) -> None:
     security = Security(app, SQLAlchemyUserDatastore(db, User, Role), login_form=sign_in.SignInForm)
     # People sign in by the form and the cookie only: asked for JSON, the library would hand out bearer tokens.
     security.want_json(lambda _request: False)
+    # Nor does it look for such tokens: it would read every body to its end, before anybody asked who sends it.
+    app.login_manager.request_loader(lambda _request: None)  # type: ignore[attr-defined]
     app.jinja_env.filters.update(words.FILTERS)
     app.jinja_env.globals["may_open"] = _may_open
     app.after_request(_keep_private)

@@ -139,6 +139,8 @@ def _of_call(call: Call) -> Iterator[Moment]:
     yield Moment(call.started_at, 0, "The customer called")
     talk = f"{call.talk_seconds // 60} min {call.talk_seconds % 60:02d} s of conversation"
     yield Moment(call.ended_at, 1, "The call ended", talk if call.answered else "Nobody answered it.")
+    if call.agent_uncertain:
+        yield Moment(call.ended_at, 1, "Handled by more than one agent", counting.NOT_CERTAIN)
     yield Moment(call.received_at, 2, "The call was handed to Aftercall", f"By the source {call.source}.")
 
 

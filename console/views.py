@@ -4,16 +4,29 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from flask import Blueprint, flash, redirect, render_template, request, send_from_directory, url_for
+from flask import (
+    Blueprint,
+    Response,
+    flash,
+    redirect,
+    render_template,
+    request,
+    send_file,
+    send_from_directory,
+    url_for,
+)
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 from flask_wtf import CSRFProtect
+from werkzeug.exceptions import RequestEntityTooLarge
 
-from console import calls, campaigns, overview, scope, standings, story
+from console import calls, campaigns, imports, mapping_file, overview, scope, standings, story, upload_page, uploads
+from intake import undo
 from scheduler import campaigns as campaign_acts
 from survey import clock
 from survey.db import db
 from survey.doors import public, signed_in
+from survey.errors import AftercallError, InputError, Refused
 
 csrf = CSRFProtect()
 blueprint = Blueprint("console", __name__, url_prefix="/console", template_folder="templates")
@@ -21,6 +34,8 @@ STATIC = Path(__file__).parent / "static"
 # As many as the database's ids go up to.
 CAMPAIGN = f"/campaigns/<int(max={2**63 - 1}):campaign_id>"
 CALL = f"/calls/<int(max={2**63 - 1}):call_id>"
+IMPORT = f"/imports/<int(max={2**63 - 1}):import_id>"
+UPLOAD = f"/imports/uploads/<int(max={2**63 - 1}):upload_id>"
 
 
 @blueprint.before_request
@@ -97,3 +112,173 @@ def show_standings() -> ResponseReturnValue:
     within = scope.current()
     wanted = standings.Wanted.parsed(request.args)
     return render_template("console/standings.html", page=standings.read(within, wanted))
+
+
+# --- what was handed in ---
+
+
+@blueprint.get("/imports")
+@signed_in(*scope.CALL_READERS)
+def list_imports() -> ResponseReturnValue:
+    within, before = scope.current(), request.args.get("before", "")
+    return render_template(
+        "console/imports.html",
+        found=imports.search(within, before, clock.now()),
+        waiting=uploads.waiting(_person()) if _hands_in() else [],
+        older=bool(before),
+        all_organisations=within.organisation_id is None,
+    )
+
+
+@blueprint.get(IMPORT)
+@signed_in(*scope.CALL_READERS)
+def show_import(import_id: int) -> ResponseReturnValue:
+    record = imports.one(scope.current(), import_id)
+    return render_template("console/import.html", page=imports.read(record, clock.now()))
+
+
+@blueprint.get(f"{IMPORT}/rejects")
+@signed_in(*scope.CALL_READERS)
+def download_import_rejects(import_id: int) -> ResponseReturnValue:
+    path = imports.rejects_file(imports.one(scope.current(), import_id))
+    return send_file(path, mimetype="text/csv", as_attachment=True, download_name=f"rejects-of-import-{import_id}.csv")
+
+
+@blueprint.get(f"{IMPORT}/undo")
+@signed_in(*scope.INTAKE_MANAGERS)
+def confirm_import_undo(import_id: int) -> ResponseReturnValue:
+    return _undo_page(import_id)
+
+
+@blueprint.post(f"{IMPORT}/undo")
+@signed_in(*scope.INTAKE_MANAGERS)
+def undo_import(import_id: int) -> ResponseReturnValue:
+    record = imports.one(scope.current(), import_id)
+    try:
+        report = undo.undo(record.id, actor=current_user.email)
+    except Refused as refusal:
+        db.session.rollback()
+        return _undo_page(import_id, refusal), refusal.status
+    db.session.commit()
+    flash(" ".join(report.lines()))
+    return redirect(url_for("console.show_import", import_id=import_id), 303)
+
+
+@blueprint.get("/imports/new")
+@signed_in(*scope.INTAKE_MANAGERS)
+def new_import() -> ResponseReturnValue:
+    return _new_import_page()
+
+
+@blueprint.post("/imports/new")
+@signed_in(*scope.INTAKE_MANAGERS)
+def hand_in_import() -> ResponseReturnValue:
+    file = request.files.get("file")
+    try:
+        if file is None or not file.filename:
+            raise InputError("No file was chosen", how="Choose one, then press the button again.")
+        owner = calls.number_in(request.form.get("organisation", ""), "organisation")
+        if owner is None:
+            raise InputError("No organisation was chosen", how="Say whose calls they are.")
+        upload = uploads.keep(_person(), owner, file.filename, file.read())
+    except AftercallError as fault:
+        db.session.commit()  # old uploads are gone all the same
+        return _new_import_page(fault), fault.status
+    db.session.commit()
+    return redirect(url_for("console.show_import_upload", upload_id=upload.id), 303)
+
+
+@blueprint.get(UPLOAD)
+@signed_in(*scope.INTAKE_MANAGERS)
+def show_import_upload(upload_id: int) -> ResponseReturnValue:
+    upload = uploads.one(_person(), upload_id)
+    page = upload_page.first_look(upload, request.args.get("like", ""))
+    return render_template("console/import_upload.html", page=page, sent=False)
+
+
+@blueprint.post(UPLOAD)
+@signed_in(*scope.INTAKE_MANAGERS)
+def decide_import_upload(upload_id: int) -> ResponseReturnValue:
+    action, actor = request.form.get("action", "look"), current_user.email
+    if action == "import":
+        return _take_in(upload_id, actor)
+    upload = uploads.one(_person(), upload_id)
+    page = upload_page.look_again(upload, request.form, _mapping_sent(), check=action == "check", actor=actor)
+    if action == "mapping" and page.fault is None:
+        return _mapping_download(page)
+    return _upload_page(page)
+
+
+@blueprint.post(f"{UPLOAD}/cancel")
+@signed_in(*scope.INTAKE_MANAGERS)
+def cancel_import_upload(upload_id: int) -> ResponseReturnValue:
+    with uploads.in_hand(upload_id):
+        upload = uploads.one(_person(), upload_id)
+        uploads.drop(upload)
+        db.session.commit()
+    flash("Cancelled. The file is deleted; nothing was taken in.")
+    return redirect(url_for("console.list_imports"), 303)
+
+
+@blueprint.errorhandler(RequestEntityTooLarge)
+def _too_large(error: RequestEntityTooLarge) -> ResponseReturnValue:
+    db.session.rollback()
+    if request.endpoint != "console.hand_in_import":
+        return render_template("error.html", status=413, title=error.name, body={}), 413
+    # Browsers show no answer to a file that they could not send to its end.
+    uploads.let_pass(request.environ["wsgi.input"], request.content_length or 0)
+    return render_template("console/import_too_large.html", megabytes=uploads.MEGABYTES), 413
+
+
+def _hands_in() -> bool:
+    return any(current_user.has_role(role) for role in ("administrator", *scope.INTAKE_MANAGERS))
+
+
+def _person() -> uploads.Person:
+    return uploads.Person(current_user.email, scope.current(), current_user.has_role("administrator"))
+
+
+def _undo_page(import_id: int, refusal: Refused | None = None) -> str:
+    record = imports.one(scope.current(), import_id)
+    effect = imports.effect_of_undo(record)
+    page = imports.read(record, clock.now())
+    return render_template("console/import_undo.html", page=page, effect=effect, refusal=refusal)
+
+
+def _new_import_page(fault: AftercallError | None = None) -> str:
+    return render_template(
+        "console/import_new.html",
+        organisations=uploads.organisations(scope.current()),
+        wanted=request.form.get("organisation", ""),
+        fault=fault,
+        megabytes=uploads.MEGABYTES,
+    )
+
+
+def _take_in(upload_id: int, actor: str) -> ResponseReturnValue:
+    with uploads.in_hand(upload_id):
+        upload = uploads.one(_person(), upload_id)
+        done = upload_page.take_in(upload, request.form, _mapping_sent(), actor=actor)
+    if isinstance(done, upload_page.Page):
+        return _upload_page(done)
+    counts = ", ".join(f"{getattr(done, name):,} {name}" for name in ("new", "updated", "unchanged", "rejected"))
+    flash(f"{done.read:,} rows gone through: {counts}.")
+    return redirect(url_for("console.show_import", import_id=done.import_id), 303)
+
+
+def _upload_page(page: upload_page.Page) -> ResponseReturnValue:
+    status = page.fault.status if page.fault else 200
+    return render_template("console/import_upload.html", page=page, sent=True), status
+
+
+def _mapping_sent() -> bytes | None:
+    """The mapping file that came with the form; None where none was chosen."""
+    file = request.files.get("mapping")
+    return file.read() if file and file.filename else None
+
+
+def _mapping_download(page: upload_page.Page) -> Response:
+    name = f"{page.choices.source or page.organisation.key}-mapping.toml"
+    response = Response(mapping_file.as_toml(page.choices.mapping()), mimetype="application/toml")
+    response.headers.set("Content-Disposition", "attachment", filename=name)
+    return response

@@ -10,24 +10,9 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from certification import words as certification_words
+from scheduler.words import DRAW_REASONS
 from survey import questionnaire
-from survey.models import AttemptState, CampaignState, Channel, Decision, Disposition, DrawReason, Outcome
-
-DRAW_REASONS: Mapping[DrawReason, str] = {
-    DrawReason.DRAWN: "Its number fell below the rate.",
-    DrawReason.NOT_SELECTED: "Its number did not fall below the rate.",
-    DrawReason.UNANSWERED: "Nobody answered the call.",
-    DrawReason.TOO_SHORT: "The conversation was shorter than the campaign asks for.",
-    DrawReason.INTERNAL: "An internal or test call.",
-    DrawReason.NO_AGENT: "No agent is known to have handled it.",
-    DrawReason.NO_ASSIGNMENT: "The agent was on no roster that day.",
-    DrawReason.NO_CONTACT: "No phone number or email address came with it.",
-    DrawReason.INVALID_CONTACT: "The phone number or email address cannot be used.",
-    DrawReason.LANGUAGE_NOT_OFFERED: "The customer's language is not offered.",
-    DrawReason.OPTED_OUT: "The customer asked not to be contacted.",
-    DrawReason.QUARANTINED: "The customer was drawn for another call not long before.",
-    DrawReason.PAST_DEADLINE: "It came in after the time to ask was over.",
-}
+from survey.models import AttemptState, CampaignState, Channel, Decision, Disposition, DrawReason, ImportKind, Outcome
 
 DISPOSITIONS: Mapping[Disposition, str] = {
     Disposition.COMPLETE: "Complete",
@@ -104,6 +89,14 @@ CAMPAIGN_STATES: Mapping[CampaignState, str] = {
     CampaignState.PAUSED: "Paused",
     CampaignState.CLOSED: "Closed",
 }
+IMPORT_KINDS: Mapping[ImportKind, str] = {
+    ImportKind.CALLS: "Calls",
+    ImportKind.ROSTER: "Roster",
+    ImportKind.CONTACTS: "Contacts",
+    ImportKind.OPTOUTS: "Opt-outs",
+    ImportKind.RESPONSES: "Answers",
+    ImportKind.TOTALS: "Control totals",
+}
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 # Members of different enums with one value are equal to each other, so both tables go by the enum first.
@@ -115,6 +108,7 @@ NAMES: Mapping[type[StrEnum], Mapping[Any, str]] = {
     Channel: CHANNELS,
     Decision: DECISIONS,
     CampaignState: CAMPAIGN_STATES,
+    ImportKind: IMPORT_KINDS,
 }
 
 # The colour of a pill says how things stand; the word in it says it too.
@@ -154,6 +148,25 @@ def at_site(moment: datetime, zone: str) -> str:
     """The moment in the site's own time: 12 Mar 2026, 13:00 EDT."""
     local = moment.astimezone(ZoneInfo(zone))
     return f"{local.day} {local:%b %Y, %H:%M} {_zone_name(local)}"
+
+
+def at_site_seconds(moment: datetime, zone: str) -> str:
+    """The same to the second, as telephone systems write it: 12 Mar 2026, 13:00:07 EDT."""
+    local = moment.astimezone(ZoneInfo(zone))
+    return f"{local.day} {local:%b %Y, %H:%M:%S} {_zone_name(local)}"
+
+
+def until(end: datetime, start: datetime, zone: str) -> str:
+    """The end of a call in the site's time: without its day where that is the day it started on."""
+    local = end.astimezone(ZoneInfo(zone))
+    same_day = local.date() == start.astimezone(ZoneInfo(zone)).date()
+    return f"{local:%H:%M:%S}" if same_day else at_site_seconds(end, zone)
+
+
+def minutes(seconds: int) -> str:
+    """A duration as 2:23, or 1:02:23 from an hour on."""
+    hours, rest = divmod(seconds, 3600)
+    return f"{hours}:{rest // 60:02d}:{rest % 60:02d}" if hours else f"{rest // 60}:{rest % 60:02d}"
 
 
 def in_utc(moment: datetime, zone: str = "UTC") -> str:
@@ -209,6 +222,9 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "tone": tone,
     "why": why,
     "at_site": at_site,
+    "at_site_seconds": at_site_seconds,
+    "until": until,
+    "minutes": minutes,
     "in_utc": in_utc,
     "day": day,
     "weekday": weekday,

@@ -11,7 +11,7 @@ import os
 import pickle
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import suppress
 from typing import IO
 
@@ -24,7 +24,7 @@ from survey.settings import PROJECT
 GARBAGE = 200_000
 
 
-def chunks_from_aside(reading: Reading) -> Iterator[Chunk]:
+def chunks_from_aside(reading: Reading) -> Generator[Chunk]:
     """The reading's chunks, read by another process, which ends with this one, however this one ends.
 
     Raises InputError where the file cannot be read on, Refused when the other process is gone.
@@ -35,12 +35,18 @@ def chunks_from_aside(reading: Reading) -> Iterator[Chunk]:
     ) as process:
         assert process.stdin and process.stdout
         try:
-            pickle.dump((reading, vault.vault().data_key), process.stdin)
-            process.stdin.close()
+            _hand_over(reading, process.stdin)
             while (sent := _next(process.stdout)) is not None:
                 yield sent
         finally:
             process.kill()
+
+
+def _hand_over(reading: Reading, stream: IO[bytes]) -> None:
+    with suppress(BrokenPipeError):  # gone already: it sends nothing, then
+        pickle.dump((reading, vault.vault().data_key), stream)
+    with suppress(BrokenPipeError):
+        stream.close()
 
 
 def _next(stream: IO[bytes]) -> Chunk | None:
@@ -59,7 +65,10 @@ def _next(stream: IO[bytes]) -> Chunk | None:
 
 def _read(given: IO[bytes], out: IO[bytes]) -> None:
     """The other process. Its writes fail once nobody listens any more, which ends it."""
-    reading, data_key = pickle.load(given)  # noqa: S301 (from the process that started us)
+    try:
+        reading, data_key = pickle.load(given)  # noqa: S301 (from the process that started us)
+    except (EOFError, pickle.UnpicklingError):
+        return  # that one is gone
     vault.configure(data_key)
     gc.set_threshold(GARBAGE)
     try:

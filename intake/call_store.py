@@ -21,9 +21,10 @@ from intake.journal import Journal, as_json
 from intake.people import customer_ids
 from survey import clock
 from survey.db import Base, db
-from survey.models import Call, CallLeg, Draw, LaterRecord
+from survey.errors import Refused
+from survey.models import Agent, Call, CallLeg, Draw, LaterRecord
 
-OLDER = "records older than what is stored (they only fill gaps)"
+OLDER = "records older than what is stored (they change nothing but a missing contact)"
 BESIDE = "records of calls that have had their draw (kept beside, changing nothing)"
 FURTHER_LEGS = "further legs of a call (all legs together make up one call)"
 
@@ -51,9 +52,11 @@ class CallStore:
     def put(self, batch: Sequence[IncomingCall]) -> list[Outcome]:
         """Stores a batch; flushed, not committed. The outcomes are in the batch's order.
 
-        A later record of a call replaces an earlier one. A call that has its draw is left as it was drawn.
+        A later record of a call replaces an earlier one. A call that has its draw is left as it was drawn. Raises
+        Refused where an agent found earlier is gone by now.
         """
         take_turn(self._organisation_id)
+        _check_agents(batch)
         customers = customer_ids(self._organisation_id, batch, self._journal)
         stored = self._stored({call.external_id for call in batch})
         times = Counter(call.external_id for call in batch)
@@ -113,7 +116,7 @@ class CallStore:
             verdict = case.take(call, values, self._columns)
             if verdict.fate is Fate.KEPT_BESIDE:
                 self._keep_beside(case, verdict)
-            outcomes.append(Outcome(call, verdict.fate, tuple(verdict.changes) if case.stored else ()))
+            outcomes.append(Outcome(call, verdict.fate, tuple(verdict.changes)))
         self._write(cases)
         return outcomes
 
@@ -139,7 +142,7 @@ class CallStore:
         return bool(changes_of(before, values, self._columns, call.contact is not None))
 
     def _count(self, call: IncomingCall, values: Values, case: Case) -> None:
-        before = case.legs.get(call.leg) if call.leg is not None else case.values
+        before = case.before(call)
         self.notes[OLDER] += before is not None and is_older(before, values)
         self.notes[FURTHER_LEGS] += call.leg is not None and case.values is not None and call.leg not in case.legs
 
@@ -228,6 +231,18 @@ def _legs(call_ids: Sequence[int]) -> dict[int, dict[str, Values]]:
             leg = {"id": row[1]} | dict(zip(_LEG_COLUMNS, row[2:], strict=True))
             found.setdefault(row[0], {})[leg["leg"]] = leg
     return found
+
+
+def _check_agents(batch: Sequence[IncomingCall]) -> None:
+    """An undo takes the agents away that its import had made, whoever has looked them up before."""
+    wanted = {call.agent_id for call in batch if call.agent_id is not None}
+    if not wanted:
+        return
+    if len(db.session.scalars(select(Agent.id).where(is_any(Agent.id, list(wanted)))).all()) < len(wanted):
+        raise Refused(
+            "agents of these calls are gone: the import that made them has just been undone",
+            how="What was read so far is in. Import the file again to complete it.",
+        )
 
 
 def _drawn(call_ids: Sequence[int]) -> frozenset[int]:

@@ -61,11 +61,14 @@ def is_older(before: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
 def changes_of(before: Mapping[str, Any], values: Mapping[str, Any], columns: Collection[str], contact: bool) -> Values:
     """The columns in which a record differs from what is stored, as far as it says anything about them.
 
-    An older version only fills gaps, so that the order in which versions arrive makes no difference.
+    The newest version counts as a whole. An older one only gives the contact where none is known: a cell that the
+    newest leaves empty is empty, so that the order in which versions arrive makes no difference.
     """
-    names = [*columns, *(CONTACT if contact else ())]
+    said = CONTACT if contact else ()
     if is_older(before, values):
-        names = [name for name in names if before[name] is None]
+        names = [name for name in said if all(before[each] is None for each in CONTACT)]
+    else:
+        names = [*columns, *said, *(("internal",) if values["internal"] else ())]
     if values["recorded_at"] is None:
         names = [name for name in names if name != "recorded_at"]
     return {name: values[name] for name in names if values[name] != before[name]}
@@ -86,9 +89,14 @@ class Case:
         self.stored = self.values
         self.stored_legs = dict(self.legs)
 
+    def before(self, record: IncomingCall) -> Values | None:
+        """What is known so far of what the record speaks of: the call, or one leg of it."""
+        leg = self._leg(record)
+        return self.values if leg is None else self.legs.get(leg)
+
     def take(self, record: IncomingCall, values: Values, columns: Collection[str]) -> Verdict:
         """Judges a record of the call and takes it in, unless the call has had its draw."""
-        leg = record.leg if record.leg is not None else (WHOLE if self.legs else None)
+        leg = self._leg(record)
         if leg is not None:
             return self._take_leg(leg, record, values, columns)
         if self.values is None:
@@ -97,11 +105,14 @@ class Case:
         changes = changes_of(self.values, values, columns, record.contact is not None)
         return self._changed(changes, Fate.UPDATED)
 
+    def _leg(self, record: IncomingCall) -> str | None:
+        return record.leg if record.leg is not None else (WHOLE if self.legs else None)
+
     def _take_leg(self, leg: str, record: IncomingCall, values: Values, columns: Collection[str]) -> Verdict:
         """A leg is kept in any case; what all legs together say goes into the call until its draw."""
         if not self.legs and self.values is not None:
             self.legs[WHOLE] = _as_leg(self.values, WHOLE)
-        before = self.legs.get(leg)
+        before, changes = self.legs.get(leg), values
         if before is not None:
             changes = changes_of(before, values, columns, record.contact is not None)
             if not changes:
@@ -115,7 +126,7 @@ class Case:
             return Verdict(Fate.NEW, whole)
         differing = {name: value for name, value in whole.items() if value != self.values[name]}
         fate = Fate.NEW if before is None else Fate.UPDATED
-        return self._changed(differing, fate) if differing else Verdict(fate, {})
+        return self._changed(differing, fate) if differing else Verdict(fate, changes)
 
     def _changed(self, changes: Values, fate: Fate) -> Verdict:
         if not changes:

@@ -9,8 +9,9 @@ from intake.mapping import SEALED_FIELDS, CallMapping
 from intake.rows import Row, RowFault, shown
 
 LONGEST_TEXT = 1_000
-# Between the parts of an id that only several columns together make.
-ID_JOINT = "/"
+LONG = f"longer than {LONGEST_TEXT:,} characters"
+# Between the parts of an id that only several columns together make; a part that holds it has a mark before it.
+ID_JOINT, ID_MARK = "/", "\\"
 
 Getter = Callable[[Sequence[str]], str]
 
@@ -32,7 +33,7 @@ class Cells:
         The getter raises RowFault for a text that cannot be taken.
         """
         if name == "external_id" and self._id_places:
-            return self._joined_id
+            return self._joined([self._plain(name, place) for place in self._id_places])
         place = self.places.get(name)
         if place is None:
             constant = self._constants.get(name, "")
@@ -56,7 +57,7 @@ class Cells:
         def plain(cells: Sequence[str]) -> str:
             text = cells[place].strip()
             if len(text) > LONGEST_TEXT:
-                raise RowFault(f"longer than {LONGEST_TEXT:,} characters", column=column)
+                raise RowFault(LONG, column=column)
             if "\0" in text:
                 raise RowFault("contains a NUL byte", column=column)
             return "" if nothing and text.casefold() in nothing else text
@@ -76,11 +77,19 @@ class Cells:
 
         return mapped
 
-    def _joined_id(self, cells: Sequence[str]) -> str:
-        parts = [cells[place].strip() for place in self._id_places]
-        if not all(parts):
-            raise RowFault("is empty", column=self.column("external_id"))
-        joined = ID_JOINT.join(parts)
-        if len(joined) > LONGEST_TEXT or "\0" in joined:
-            raise RowFault("is too long or contains a NUL byte", column=self.column("external_id"))
+    def _joined(self, parts: Sequence[Getter]) -> Getter:
+        column = self.column("external_id")
+
+        def joined(cells: Sequence[str]) -> str:
+            texts = [_marked(part(cells)) for part in parts]
+            whole = ID_JOINT.join(texts) if all(texts) else ""
+            if len(whole) > LONGEST_TEXT:
+                raise RowFault(LONG, column=column)
+            return whole
+
         return joined
+
+
+def _marked(part: str) -> str:
+    """Else "a/b" with "c" and "a" with "b/c" would be one call."""
+    return part.replace(ID_MARK, ID_MARK * 2).replace(ID_JOINT, ID_MARK + ID_JOINT)

@@ -1,20 +1,26 @@
-"""Commands of this room: `flask roster`, `flask calls`, `flask optouts`."""
+"""Commands of this room: `flask roster`, `flask calls`, `flask optouts`, `flask imports`."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
 import click
 
+from intake import history
 from intake import optouts as intake_optouts
 from intake.calls import CallOptions, import_calls
+from intake.drop_folder import DropFolder
 from intake.formats import FORMATS
 from intake.mapping import CallMapping, DateOrder, read_mapping
+from intake.progress import bar
 from intake.reports import ImportReport
 from intake.roster import import_roster
+from intake.undo import undo
 from survey import audit
 from survey.commands import PoliteGroup, emit, json_option
+from survey.db import db
 
 FILE = click.Path(path_type=Path)
 actor_option = click.option("--actor", default=audit.COMMAND_LINE, help="Who does this, for the record.")
@@ -23,6 +29,7 @@ organisation_option = click.option("--organisation", required=True, metavar="KEY
 roster = PoliteGroup("roster", help="Sites, supervisors, agents and their assignments.")
 calls = PoliteGroup("calls", help="Completed calls.")
 optouts = PoliteGroup("optouts", help="Contacts that asked to be left alone.")
+imports = PoliteGroup("imports", help="What was handed in: who, when, and what became of every row.")
 
 
 @roster.command("import")
@@ -44,10 +51,13 @@ def roster_import(file: Path, assignments: Path | None, actor: str, as_json: boo
 @click.option("--contacts", type=FILE, help="A CSV of phone, email, language by call id.")
 @click.option("--date-order", type=click.Choice(["dmy", "mdy", "ymd"]), help="What 03/04/05 means in this file.")
 @click.option(
-    "--format", "format_name", type=click.Choice([f.name for f in FORMATS]), help="Found by content if not given."
+    "--format",
+    "format_name",
+    type=click.Choice([f.name for f in FORMATS]),
+    help="The kind of file; found by content if not given.",
 )
 @click.option("--create-agents", is_flag=True, help="Make agents who are not in the roster.")
-@click.option("--dry-run", is_flag=True, help="Say what would happen; write nothing.")
+@click.option("--dry-run", is_flag=True, help="Say what would happen and what would change; write nothing.")
 @click.option("--rejects", type=FILE, help="Where rejected rows go (default: the data folder).")
 @actor_option
 @json_option
@@ -66,7 +76,10 @@ def calls_import(
     actor: str,
     as_json: bool,
 ) -> None:
-    """Takes in completed calls from CSV or Excel. Importing twice changes nothing; a bad row never stops the rest."""
+    """Takes in completed calls from a file: CSV, Excel, JSON, or the records of a telephone system such as Asterisk.
+
+    The kind of file is found by its content. Importing twice changes nothing; a bad row never stops the rest.
+    """
     options = CallOptions(
         organisation=organisation,
         site=site,
@@ -79,7 +92,22 @@ def calls_import(
         date_order=cast(DateOrder | None, date_order),
         format=format_name,
     )
-    _show(import_calls(file, options, actor=actor), as_json)
+    with bar(file, wanted=not as_json) as progress:
+        report = import_calls(file, replace(options, progress=progress), actor=actor)
+    _show(report, as_json)
+
+
+@calls.command("pick-up")
+@json_option
+def calls_pick_up(as_json: bool) -> None:
+    """Looks into the drop folder (INTAKE_DIR) now, and takes in every file that is complete, of all feeds.
+
+    Ends with status 1 when a file failed or something needs mending.
+    """
+    look = DropFolder().pick_up()
+    emit(look.as_dict(), look.lines(), as_json)
+    if look.failed:
+        click.get_current_context().exit(1)
 
 
 @optouts.command("add")
@@ -128,11 +156,52 @@ def optouts_list(organisation: str, removed_too: bool, as_json: bool) -> None:
     emit(found, [intake_optouts.line(optout) for optout in found] or ["No opt-outs."], as_json)
 
 
+@imports.command("list")
+@organisation_option
+@json_option
+def imports_list(organisation: str, as_json: bool) -> None:
+    """Lists every import of an organisation, oldest first."""
+    found = history.listed(organisation)
+    emit(found, [history.line(record) for record in found] or ["No imports."], as_json)
+
+
+@imports.command("show")
+@click.argument("number", type=int)
+@json_option
+def imports_show(number: int, as_json: bool) -> None:
+    """Shows one import: who, when, its file, and what became of every row."""
+    found = history.shown(number)
+    emit(found, history.lines(found), as_json)
+
+
+@imports.command("undo")
+@click.argument("number", type=int)
+@actor_option
+@json_option
+def imports_undo(number: int, actor: str, as_json: bool) -> None:
+    """Takes a whole import of calls back, as long as none of its calls has had its draw. Its record stays."""
+    report = undo(number, actor=actor)
+    db.session.commit()
+    emit(report.as_dict(), report.lines(), as_json)
+
+
 def _show(report: ImportReport, as_json: bool) -> None:
     """Prints a report; exit status 1 when nothing of the file could be taken."""
-    emit(report.as_dict(), report.lines(), as_json)
+    emit(report.as_dict(), report.lines() + _not_shown(report), as_json)
     if report.nothing_taken:
         click.get_current_context().exit(1)
 
 
-commands: tuple[click.Command, ...] = (roster, calls, optouts)
+def _not_shown(report: ImportReport) -> list[str]:
+    """A dry run keeps no rejects file by itself: it says how many rows its lists leave out."""
+    if not report.dry_run:
+        return []
+    rejects, changes = report.rejected - len(report.rejects), report.updated - len(report.changes)
+    told = [f"  ... and would change {changes:,} more"] if changes else []
+    if report.rejected and not report.rejects_file:
+        more = f"{rejects:,} more rows would be rejected; " if rejects else ""
+        told.append(f"  {'... and ' if more else ''}{more}--rejects FILE keeps every one with its reason")
+    return told
+
+
+commands: tuple[click.Command, ...] = (roster, calls, optouts, imports)

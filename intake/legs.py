@@ -1,7 +1,8 @@
 """Legs of one call, such as the parts before and after a transfer, put together: what the call was as a whole.
 
 The last agent who handled it is credited. Where the legs do not say who that was, the site is credited and no agent
-(source: the certification rules' treatment of transfers, docs/intake.md).
+(source: the certification rules' treatment of transfers, docs/intake.md). An agent whose telephone only rang handled
+nothing: a call that a machine answered is not theirs.
 """
 
 from __future__ import annotations
@@ -22,21 +23,23 @@ def combined(legs: Sequence[Values]) -> dict[str, Any]:
     handled = [leg for leg in in_order if leg["answered"] and leg["agent_id"] is not None]
     last = handled[-1] if handled else in_order[-1]
     uncertain = any(other["agent_id"] != last["agent_id"] and _at_once(other, last) for other in handled)
+    answered = any(leg["answered"] for leg in legs)
     newest_first = [last, *reversed(in_order)]
-    reached = _first(in_order, "customer_id") or _first(in_order, "contact_fault") or last
+    earliest_first = sorted(legs, key=lambda leg: (leg["started_at"], leg["ended_at"], leg["leg"]))
+    reached = _first(earliest_first, "customer_id") or _first(earliest_first, "contact_fault") or last
     return {
         "site_id": last["site_id"],
-        "agent_id": None if uncertain else last["agent_id"],
+        "agent_id": None if uncertain or (answered and not handled) else last["agent_id"],
         "agent_uncertain": uncertain,
         "customer_id": reached["customer_id"],
         "contact_fault": reached["contact_fault"],
-        "started_at": min(leg["started_at"] for leg in legs),
+        "started_at": earliest_first[0]["started_at"],
         "ended_at": in_order[-1]["ended_at"],
-        "answered": any(leg["answered"] for leg in legs),
+        "answered": answered,
         "talk_seconds": talked(legs),
         "queue": _value(newest_first, "queue"),
         "topic": _value(newest_first, "topic"),
-        "language": _value(in_order, "language"),
+        "language": _value(earliest_first, "language"),
         "internal": all(leg["internal"] for leg in legs),
         "recorded_at": max((leg["recorded_at"] for leg in legs if leg["recorded_at"] is not None), default=None),
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -82,8 +82,12 @@ class Reading:
         return CallReader(self.cells, moments, self.sites, self.site, self.names, self.create_agents, sealer, self.now)
 
 
-def chunks(reading: Reading, join: Join | None = None) -> Iterator[Chunk]:
-    """Reads the table from its beginning. Raises InputError where the file cannot be read on."""
+def chunks(reading: Reading, join: Join | None = None) -> Generator[Chunk]:
+    """Reads the table from its beginning. Raises InputError where the file cannot be read on.
+
+    Where the table noted something behind its last row, the last chunk has no rows.
+    """
+    told: Counter[str] = Counter()
     reader, rows = reading.reader(), reading.table.rows()
     shown = reading.shown_fields
     while batch := list(islice(rows, CHUNK)):
@@ -95,7 +99,10 @@ def chunks(reading: Reading, join: Join | None = None) -> Iterator[Chunk]:
                 calls.append(reader.read(row, _fields_of(reader, row, joined)))
             except RowFault as fault:
                 rejected.append(_rejected(reader, row, fault, shown))
-        yield Chunk(calls, rejected, reader.notes + reading.table.notes)
+        told = reader.notes + reading.table.notes
+        yield Chunk(calls, rejected, told)
+    if (notes := reader.notes + reading.table.notes) != told:
+        yield Chunk([], [], notes)
 
 
 def _fields_of(reader: CallReader, row: Row, joined: Mapping[str, Mapping[str, str]]) -> Mapping[str, str]:

@@ -13,7 +13,7 @@ from sqlalchemy import update
 
 from survey import clock
 from survey.db import db
-from survey.errors import InputError
+from survey.errors import InputError, Refused
 from survey.models import ImportKind, ImportRecord
 
 FIRST = 10
@@ -140,11 +140,14 @@ def begin(report: ImportReport, organisation_id: int | None, actor: str, source:
 
 
 def keep(report: ImportReport, *, finished: bool = False) -> None:
-    """Writes the counts so far into the import's record, to be committed with the rows they count."""
+    """Writes the counts so far into the import's record, to be committed with the rows they count.
+
+    Raises Refused where the import was undone meanwhile: what it goes on to write must not be committed.
+    """
     counts = {name: getattr(report, name) for name in ("read", "new", "updated", "unchanged", "rejected")}
-    db.session.execute(
+    result: Any = db.session.execute(
         update(ImportRecord)
-        .where(ImportRecord.id == report.import_id)
+        .where(ImportRecord.id == report.import_id, ImportRecord.undone_at.is_(None))
         .values(
             **counts,
             rejected_by=dict(report.rejected_by),
@@ -154,6 +157,8 @@ def keep(report: ImportReport, *, finished: bool = False) -> None:
         )
         .execution_options(synchronize_session=False)
     )
+    if result.rowcount == 0:
+        raise Refused(f"import {report.import_id} was undone while it ran", how="Nothing of it is in any more.")
 
 
 def file_sha256(path: Path) -> str:

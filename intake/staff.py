@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 
 from intake.bulk import take_turn
 from intake.call_rows import IncomingCall
@@ -64,7 +64,9 @@ class Staff:
 
     def _make(self, name: str, site_id: int, day: date) -> int:
         take_turn(self._organisation_id)
-        made = db.session.scalar(select(Agent.id).filter_by(organisation_id=self._organisation_id, key=name))
+        its_key = func.lower(Agent.key) == func.lower(name)
+        same = select(Agent.id).where(Agent.organisation_id == self._organisation_id, its_key)
+        made = db.session.scalar(same.order_by(Agent.id).limit(1))
         if made is not None:  # by another import, since this one began
             self._own |= self._own_assignments()
             self._names.add(made, name, name)
@@ -89,18 +91,22 @@ class Staff:
         if own is None or own.site_id != site_id or own.starts_on <= day:
             return
         take_turn(self._organisation_id)
-        moved = db.session.execute(
-            update(Assignment).where(Assignment.id == own.id, Assignment.starts_on > day).values(starts_on=day)
-        )
-        if moved.rowcount:  # type: ignore[attr-defined]
-            self._journal.changed(Assignment, own.id, {"starts_on": own.starts_on})
-        own.starts_on = day
+        known = self._own_assignments(agent_id).get(agent_id)
+        if known is None:  # a roster has spoken since
+            del self._own[agent_id]
+            return
+        if known.starts_on > day:
+            self._journal.changed(Assignment, known.id, {"starts_on": known.starts_on})
+            db.session.execute(update(Assignment).where(Assignment.id == known.id).values(starts_on=day))
+            known.starts_on = day
+        self._own[agent_id] = known
 
-    def _own_assignments(self) -> dict[int, _OwnAssignment]:
+    def _own_assignments(self, agent_id: int | None = None) -> dict[int, _OwnAssignment]:
+        """Of all agents, or of one, as the database has them now."""
+        query = select(Assignment).join(Agent).where(Agent.organisation_id == self._organisation_id)
+        query = query if agent_id is None else query.where(Agent.id == agent_id)
         found: dict[int, list[Assignment]] = {}
-        for assignment in db.session.scalars(
-            select(Assignment).join(Agent).where(Agent.organisation_id == self._organisation_id)
-        ):
+        for assignment in db.session.scalars(query.execution_options(populate_existing=True)):
             found.setdefault(assignment.agent_id, []).append(assignment)
         return {
             agent_id: _OwnAssignment(only.id, only.site_id, only.starts_on)

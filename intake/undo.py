@@ -6,12 +6,29 @@ What the import made goes, what it changed becomes what it was before; what late
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from datetime import date
 from typing import Any
+from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, Table, Text, and_, delete, exists, func, or_, select, type_coerce, union, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Row,
+    Table,
+    Text,
+    and_,
+    cast,
+    delete,
+    exists,
+    func,
+    or_,
+    select,
+    type_coerce,
+    union_all,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import aliased
 
 from intake.bulk import take_turn
 from intake.journal import TABLES, from_json
@@ -30,13 +47,21 @@ from survey.models import (
     ImportRecord,
     LaterRecord,
     Organisation,
+    Site,
     Survey,
 )
+
+# As many changes are taken back at once as fit into memory easily.
+PAGE = 1_000
+_OF_CALLS = ImportChange.row_table.in_((Call.__tablename__, CallLeg.__tablename__))
 
 
 @dataclass
 class UndoReport:
-    """What an undo did; `customers_removed` are those of whom no call is left."""
+    """What an undo did; `customers_removed` are those of whom no call is left.
+
+    `repeated_by` are later imports of the same source that counted rows as unchanged: some may have been this one's.
+    """
 
     import_id: int
     calls_removed: int = 0
@@ -44,6 +69,7 @@ class UndoReport:
     customers_removed: int = 0
     agents_removed: int = 0
     later_records_removed: int = 0
+    repeated_by: list[int] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -51,11 +77,18 @@ class UndoReport:
     def lines(self) -> list[str]:
         """The report for a person."""
         removed = f"{self.calls_removed:,} calls and {self.customers_removed:,} customers"
-        return [
+        lines = [
             f"Import {self.import_id} is undone: {removed} removed, {self.rows_restored:,} changes taken back,"
             f" {self.agents_removed:,} agents it had made removed.",
             "Its record stays. The same file can be imported again.",
         ]
+        if self.repeated_by:
+            numbers = ", ".join(map(str, self.repeated_by))
+            lines.append(
+                f"Later imports found some of their rows in already: {numbers}. What they only repeated of this import"
+                " is gone with it: hand their files in again."
+            )
+        return lines
 
 
 def undo(import_id: int, *, actor: str, organisation_id: int | None = None) -> UndoReport:
@@ -66,14 +99,16 @@ def undo(import_id: int, *, actor: str, organisation_id: int | None = None) -> U
     """
     record = _locked(import_id, organisation_id)
     _check(record)
-    report = UndoReport(import_id)
+    assert record.organisation_id is not None
+    report = UndoReport(import_id, repeated_by=_repeating(record))
     report.later_records_removed = _deleted(LaterRecord, LaterRecord.import_id == import_id)
-    customers = _customers_of(import_id)
+    moved = list(db.session.scalars(_changed(Assignment, import_id).where(ImportChange.before.is_not(None)).distinct()))
     report.rows_restored = _restore(import_id)
     report.calls_removed = _deleted(Call, Call.import_id == import_id)
-    report.customers_removed = _remove_customers(customers)
+    _reach_back(moved, import_id)
     report.agents_removed = _remove_agents(import_id)
     _deleted(ImportChange, ImportChange.import_id == import_id)
+    report.customers_removed = _remove_customers(record.organisation_id)
     record.undone_at, record.undone_by = clock.now(), actor
     audit.record(actor, "import undone", record, **{k: v for k, v in report.as_dict().items() if k != "import_id"})
     db.session.flush()
@@ -115,25 +150,31 @@ def _check(record: ImportRecord) -> None:
 
 
 def _later_imports(import_id: int) -> Any:
-    """Other imports that changed, after this one, calls which it made or changed, or gave them legs."""
+    """Other imports that touched, after this one, calls which it made or touched."""
+    ours, other = _touched(), _touched()
     made = select(Call.id).where(Call.import_id == import_id)
-    ours, other = aliased(ImportChange), aliased(ImportChange)
-    its_leg, other_leg = aliased(CallLeg), aliased(CallLeg)
-    of_made = select(ImportChange.import_id).where(
-        ImportChange.row_table == Call.__tablename__, ImportChange.row_id.in_(made), ImportChange.import_id != import_id
+    before = exists().where(ours.c.import_id == import_id, ours.c.call_id == other.c.call_id, ours.c.id < other.c.id)
+    return select(other.c.import_id).where(other.c.import_id != import_id, or_(other.c.call_id.in_(made), before))
+
+
+def _touched() -> Any:
+    """(call id, import id, id of the change) of every change to a call that was there, or to its legs."""
+    columns = ImportChange.import_id, ImportChange.id
+    calls = select(ImportChange.row_id.label("call_id"), *columns).where(ImportChange.row_table == Call.__tablename__)
+    of_leg = and_(ImportChange.row_table == CallLeg.__tablename__, ImportChange.row_id == CallLeg.id)
+    return union_all(calls, select(CallLeg.call_id, *columns).join(CallLeg, of_leg)).subquery()
+
+
+def _repeating(record: ImportRecord) -> list[int]:
+    of_the_same = select(ImportRecord.id).where(
+        ImportRecord.organisation_id == record.organisation_id,
+        ImportRecord.kind == ImportKind.CALLS,
+        ImportRecord.source == record.source,
+        ImportRecord.id > record.id,
+        ImportRecord.undone_at.is_(None),
+        ImportRecord.unchanged > 0,
     )
-    of_changed = (
-        select(other.import_id)
-        .join(ours, and_(ours.row_table == other.row_table, ours.row_id == other.row_id, ours.id < other.id))
-        .where(ours.import_id == import_id, other.import_id != import_id, other.row_table == Call.__tablename__)
-    )
-    legs_of_made = select(CallLeg.import_id).where(CallLeg.call_id.in_(made), CallLeg.import_id != import_id)
-    legs_beside = (
-        select(other_leg.import_id)
-        .join(its_leg, and_(its_leg.call_id == other_leg.call_id, its_leg.id < other_leg.id))
-        .where(its_leg.import_id == import_id, other_leg.import_id != import_id)
-    )
-    return union(of_made, of_changed, legs_of_made, legs_beside)
+    return list(db.session.scalars(of_the_same.order_by(ImportRecord.id)))
 
 
 def _changed(model: Any, import_id: int) -> Any:
@@ -142,37 +183,40 @@ def _changed(model: Any, import_id: int) -> Any:
     )
 
 
-def _customers_of(import_id: int) -> list[int]:
-    """The customers of the calls the import brought in or changed: some may be left without a call."""
-    its = or_(Call.import_id == import_id, Call.id.in_(_changed(Call, import_id)))
-    of_calls = select(Call.customer_id).where(its, Call.customer_id.is_not(None))
-    of_legs = select(CallLeg.customer_id).where(CallLeg.import_id == import_id, CallLeg.customer_id.is_not(None))
-    return list(db.session.scalars(of_calls.union(of_legs)))
-
-
 # --- what it changed becomes what it was ---
 
 
 def _restore(import_id: int) -> int:
-    """Takes the import's changes back, the last first; returns how many rows that were."""
-    changes = db.session.scalars(
-        select(ImportChange).where(ImportChange.import_id == import_id).order_by(ImportChange.id.desc())
-    ).all()
-    for change in changes:
-        if change.before is not None:
-            _restore_row(change, change.before)
-        elif change.row_table == CallLeg.__tablename__:
-            _deleted(CallLeg, CallLeg.id == change.row_id)
-    return sum(change.before is not None for change in changes)
+    """Takes the import's changes back, the last first; returns how many those were."""
+    restored = 0
+    while changes := _last_changes(import_id):
+        for change in changes:
+            if change.before is None:
+                _deleted(CallLeg, CallLeg.id == change.row_id)
+            else:
+                _restore_row(import_id, change)
+                restored += 1
+        _deleted(ImportChange, ImportChange.id.in_([change.id for change in changes]))
+    return restored
 
 
-def _restore_row(change: ImportChange, before: dict[str, Any]) -> None:
+def _last_changes(import_id: int) -> Sequence[Row[Any]]:
+    """The last page of what it changed, and of the legs it added; agents and assignments it made come later."""
+    its = or_(ImportChange.before.is_not(None), ImportChange.row_table == CallLeg.__tablename__)
+    columns = ImportChange.id, ImportChange.row_table, ImportChange.row_id, ImportChange.before
+    query = select(*columns).where(ImportChange.import_id == import_id, its)
+    return db.session.execute(query.order_by(ImportChange.id.desc()).limit(PAGE)).all()
+
+
+def _restore_row(import_id: int, change: Row[Any]) -> None:
     """Sets the columns back, except those a later import changed again: that one's own way back then leads further."""
-    rest = dict(before)
-    for later in _changed_later(change):
-        shared = {name: rest.pop(name) for name in list(rest) if name in (later.before or {})}
+    rest = dict(change.before)
+    for later in _changed_later(import_id, change):
+        shared = {name: rest.pop(name) for name in list(rest) if name in later.before}
         if shared:
-            later.before = (later.before or {}) | shared
+            db.session.execute(
+                update(ImportChange).where(ImportChange.id == later.id).values(before=later.before | shared)
+            )
     if rest:
         table = TABLES[change.row_table].__table__
         assert isinstance(table, Table)
@@ -180,14 +224,16 @@ def _restore_row(change: ImportChange, before: dict[str, Any]) -> None:
         db.session.execute(update(table).where(table.c.id == change.row_id).values(values))
 
 
-def _changed_later(change: ImportChange) -> Sequence[ImportChange]:
-    return db.session.scalars(
-        select(ImportChange)
+def _changed_later(import_id: int, change: Row[Any]) -> Sequence[Row[Any]]:
+    """What other imports changed in the row after this change, the first first."""
+    return db.session.execute(
+        select(ImportChange.id, ImportChange.before)
         .where(
             ImportChange.row_table == change.row_table,
             ImportChange.row_id == change.row_id,
             ImportChange.id > change.id,
-            ImportChange.import_id != change.import_id,
+            ImportChange.import_id != import_id,
+            ImportChange.before.is_not(None),
         )
         .order_by(ImportChange.id)
     ).all()
@@ -199,6 +245,32 @@ def _as_stored(kind: Any, value: Any) -> Any:
     return type_coerce(found, Text) if isinstance(found, str) else found
 
 
+def _reach_back(assignment_ids: Sequence[int], import_id: int) -> None:
+    """Agents' first days, set back just now, are no later than what later imports' calls say of them.
+
+    Those found the agent there already, thanks to this import, and so moved nothing themselves.
+    """
+    for id in assignment_ids:
+        assignment = db.session.get(Assignment, id, populate_existing=True)
+        first = None if assignment is None else _first_day(assignment, import_id)
+        if assignment is not None and first is not None:
+            assignment.starts_on = min(assignment.starts_on, first)
+
+
+def _first_day(of: Assignment, import_id: int) -> date | None:
+    """The first day, at the site, on which later imports' calls name the agent there."""
+    first = [
+        db.session.scalar(
+            select(func.min(model.started_at)).where(
+                model.agent_id == of.agent_id, model.site_id == of.site_id, model.import_id > import_id
+            )
+        )
+        for model in (Call, CallLeg)
+    ]
+    site = db.session.get_one(Site, of.site_id)
+    return min((moment.astimezone(ZoneInfo(site.time_zone)).date() for moment in first if moment), default=None)
+
+
 # --- what it made goes ---
 
 
@@ -207,24 +279,52 @@ def _deleted(model: Any, *conditions: ColumnElement[bool]) -> int:
     return int(result.rowcount)
 
 
-def _remove_customers(ids: list[int]) -> int:
-    """Removes those of whom nothing else speaks."""
-    spoken_of = [exists().where(model.customer_id == Customer.id) for model in (Call, CallLeg, Survey)]
-    return _deleted(Customer, Customer.id.in_(ids), *(~each for each in spoken_of)) if ids else 0
+def _remove_customers(organisation_id: int) -> int:
+    """Removes those of whom nothing speaks any more: no call, and no former value that an undo may bring back."""
+    spoken_of = [
+        *(exists().where(model.customer_id == Customer.id) for model in (Call, CallLeg, Survey)),
+        exists().where(_OF_CALLS, _former("customer_id") == Customer.id),
+    ]
+    return _deleted(Customer, Customer.organisation_id == organisation_id, *(~each for each in spoken_of))
+
+
+def _former(column: str) -> ColumnElement[int]:
+    """The row that a call or leg named in the column before a change."""
+    return cast(ImportChange.before[column].astext, BigInteger)
 
 
 def _remove_agents(import_id: int) -> int:
-    """Removes the agents it made, as far as nothing else has come to rest on them."""
-    made = _changed(Agent, import_id).where(ImportChange.before.is_(None))
+    """Removes the agents it made, as far as nothing else has come to rest on them.
+
+    One whom other imports' calls name by now is theirs from here on: the last undo of them takes the agent away.
+    """
+    made = list(db.session.scalars(_changed(Agent, import_id).where(ImportChange.before.is_(None))))
+    named_by = _named_by(import_id, made)
+    its = and_(ImportChange.import_id == import_id, ImportChange.row_table == Agent.__tablename__)
+    for agent_id, other in named_by.items():
+        db.session.execute(update(ImportChange).where(its, ImportChange.row_id == agent_id).values(import_id=other))
     removed = 0
-    for agent_id in db.session.scalars(made.where(ImportChange.row_id.in_(_as_made()))).all():
+    free = Agent.id.in_(set(made) - set(named_by))
+    for agent_id in db.session.scalars(_as_made().where(free)).all():
         try:
             with db.session.begin_nested():
                 _deleted(Assignment, Assignment.agent_id == agent_id)
                 removed += _deleted(Agent, Agent.id == agent_id)
         except IntegrityError:
-            continue  # other imports' calls name them by now
+            continue  # something else rests on them, such as a rate of their own
     return removed
+
+
+def _named_by(import_id: int, agent_ids: Sequence[int]) -> dict[int, int]:
+    """Of these agents those whom calls of other imports name, or did before a change; and the first such import."""
+    former, of_others = _former("agent_id"), ImportChange.import_id != import_id
+    named = union_all(
+        select(Call.agent_id, Call.import_id).where(Call.agent_id.in_(agent_ids)),
+        select(CallLeg.agent_id, CallLeg.import_id).where(CallLeg.agent_id.in_(agent_ids)),
+        select(former, ImportChange.import_id).where(_OF_CALLS, of_others, former.in_(agent_ids)),
+    ).subquery()
+    agent_id, by = named.c
+    return {row[0]: row[1] for row in db.session.execute(select(agent_id, func.min(by)).group_by(agent_id))}
 
 
 def _as_made() -> Any:

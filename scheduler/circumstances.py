@@ -25,6 +25,15 @@ from survey.questionnaire import spoken_language
 
 
 @dataclass(frozen=True)
+class Credit:
+    """Whom a survey is credited to, by their ids: the call's agent, and the supervisor and site of that day."""
+
+    agent_id: int | None
+    supervisor_id: int | None
+    site_id: int
+
+
+@dataclass(frozen=True)
 class Judged:
     """A call with all that its decision, and its survey if it is drawn, are made of."""
 
@@ -43,6 +52,15 @@ class Judged:
         row = self.row
         order = (row.ended_at, row.source, row.external_id)
         return Candidate(row.id, order, indexes_of(row), self.u, self.rate, self.against)
+
+    @property
+    def credit(self) -> Credit:
+        """Whom a survey about the call is credited to. Where nobody can tell who handled it last: its site alone."""
+        if self.row.agent_uncertain:
+            return Credit(None, None, self.row.site_id)
+        if self.assignment is None:
+            raise AssertionError("a call without an assignment is not eligible, so nobody is credited with it")
+        return Credit(self.row.agent_id, self.assignment.supervisor_id, self.assignment.site_id)
 
 
 class Circumstances:
@@ -72,6 +90,7 @@ class Circumstances:
             talk_seconds=row.talk_seconds,
             min_talk_seconds=self._campaign.min_talk_seconds,
             has_agent=row.agent_id is not None,
+            agent_uncertain=row.agent_uncertain,
             assigned=assignment is not None,
             sequence=sequence,
             contacts=contacts,

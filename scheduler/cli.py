@@ -12,12 +12,13 @@ from scheduler import campaigns, clockwork, dispatch, drawing, funnel
 from scheduler.drawing import DrawReport
 from scheduler.jobs import Queue
 from scheduler.replay import replay
+from scheduler.words import DRAW_REASONS
 from survey import settings
 from survey.audit import COMMAND_LINE
 from survey.commands import PoliteGroup, emit, json_option
 from survey.db import db
 from survey.errors import Refused
-from survey.models import Campaign
+from survey.models import Campaign, DrawReason
 
 campaigns_group = PoliteGroup("campaigns", help="Campaigns: which calls are asked about, how and when.")
 draw_group = PoliteGroup("draw", help="The draw: decide what has come in, or repeat every decision.")
@@ -196,13 +197,23 @@ def _lines(told: dict[str, Any]) -> list[str]:
     if told["draw_key"]:
         lines.append(f"draw key SHA-256 {told['draw_key']['sha256']}")
     lines.append(f"{told['calls']} calls, {told['eligible']} eligible, {told['drawn']} drawn")
-    for title, counts in (("reasons", told["reasons"]), ("surveys", told["surveys"]), ("responses", told["responses"])):
+    lines += _reasons(told["reasons"])
+    for title, counts in (("surveys", told["surveys"]), ("responses", told["responses"])):
         lines += (
             [f"  {title}: " + ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))] if counts else []
         )
     for channel, counts in sorted(told["attempts"].items()):
         lines.append(f"  {channel}: " + ", ".join(f"{name} {count}" for name, count in counts.items()))
     return lines
+
+
+def _reasons(counts: dict[str, int]) -> list[str]:
+    """The calls by what was decided about them, each reason in plain words with its count, most frequent first."""
+    most_first = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
+    told = [(DrawReason(name), f"    {count:>9,}  {DRAW_REASONS[DrawReason(name)]}") for name, count in most_first]
+    drawn = [line for reason, line in told if reason is DrawReason.DRAWN]
+    rest = [line for reason, line in told if reason is not DrawReason.DRAWN]
+    return [*(["  drawn:", *drawn] if drawn else []), *(["  not drawn:", *rest] if rest else [])]
 
 
 commands: tuple[click.Command, ...] = (campaigns_group, draw_group, scheduler_group, worker_group, dispatch_group)

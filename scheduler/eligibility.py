@@ -29,13 +29,17 @@ class Contacts:
 
 @dataclass(frozen=True)
 class CallFacts:
-    """What decides on one call. `sequence` is the call's own channels by its channel number; times are aware UTC."""
+    """What decides on one call. `sequence` is the call's own channels by its channel number; times are aware UTC.
+
+    `agent_uncertain`: agents handled it and nobody can tell who was the last, so that its site alone is credited.
+    """
 
     internal: bool
     answered: bool
     talk_seconds: int
     min_talk_seconds: int
     has_agent: bool
+    agent_uncertain: bool
     assigned: bool
     sequence: Sequence[Channel]
     contacts: Contacts
@@ -56,9 +60,9 @@ def reason_against(facts: CallFacts) -> DrawReason | None:
         return DrawReason.UNANSWERED
     if facts.talk_seconds < facts.min_talk_seconds:
         return DrawReason.TOO_SHORT
-    if not facts.has_agent:
+    if not facts.agent_uncertain and not facts.has_agent:
         return DrawReason.NO_AGENT
-    if not facts.assigned:
+    if not facts.agent_uncertain and not facts.assigned:
         return DrawReason.NO_ASSIGNMENT
     if facts.deadline <= facts.decided_at:
         return DrawReason.PAST_DEADLINE

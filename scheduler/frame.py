@@ -20,6 +20,7 @@ COLUMNS = (
     Call.id,
     Call.site_id,
     Call.agent_id,
+    Call.agent_uncertain,
     Call.customer_id,
     Call.source,
     Call.external_id,

@@ -23,7 +23,10 @@ class Rates:
     by_agent: dict[int | None, list[tuple[datetime, Fraction]]]
 
     def in_force(self, agent_id: int | None, ended_at: datetime) -> Fraction:
-        """The latest rate in force when the call ended: the agent's own, else the one for all, else the campaign's."""
+        """The latest rate in force when the call ended: the agent's own, else the one for all, else the campaign's.
+
+        `agent_id` is None where no agent is certain: then it is the one for all.
+        """
         for who in dict.fromkeys((agent_id, None)):
             rows = self.by_agent.get(who, [])
             found = bisect_right(rows, ended_at, key=lambda row: row[0])

@@ -17,7 +17,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from scheduler.circumstances import Circumstances, Judged
+from scheduler.circumstances import Circumstances, Credit, Judged
 from scheduler.decisions import Candidate, Eligible, decide
 from scheduler.drawing import eligible_calls
 from scheduler.eligibility import FROM_THE_CALL
@@ -62,6 +62,7 @@ class Recorded:
     decided_at: datetime
     survey_rate: Fraction | None
     channels: tuple[str, ...]
+    credit: Credit | None
 
     @property
     def against(self) -> DrawReason | None:
@@ -107,9 +108,22 @@ def _own_differences(draw: Recorded, call: Judged, belongs: bool) -> Iterator[Di
     if draw.survey_rate is not None:
         in_order = tuple(channel.value for channel in call.sequence if channel.value in draw.channels)
         compared += [("the survey's rate", draw.survey_rate, call.rate), ("the channels", draw.channels, in_order)]
+        compared += _credits(draw.credit, call)
     for what, recorded, recomputed in compared:
         if recorded != recomputed:
             yield Difference(_name(call), what, str(recorded), str(recomputed))
+
+
+def _credits(recorded: Credit | None, call: Judged) -> Iterator[tuple[str, object, object]]:
+    """The call's agent never changes after the draw. Supervisor and site hang on the roster, which may; where no agent
+    is certain, they hang on the call alone.
+    """
+    if recorded is None:
+        return
+    yield "the id of the agent credited", recorded.agent_id, call.row.agent_id
+    if call.row.agent_uncertain:
+        yield "the id of the supervisor credited", recorded.supervisor_id, call.credit.supervisor_id
+        yield "the id of the site credited", recorded.site_id, call.credit.site_id
 
 
 def _is_explained(draw: Recorded, call: Judged) -> bool:
@@ -249,4 +263,5 @@ def _as_recorded(draw: Draw, survey: Survey | None) -> Recorded:
         decided_at=draw.decided_at,
         survey_rate=None if survey is None else survey.rate,
         channels=() if survey is None else tuple(survey.channels),
+        credit=None if survey is None else Credit(survey.agent_id, survey.supervisor_id, survey.site_id),
     )

@@ -3,6 +3,7 @@
 @public         anybody (the short list: customers' pages, registry, certificates, health)
 @signed         outside parts that sign what they send (Twilio); the view checks the signature itself
 @signed_in(...) people with one of the roles
+@keyed(scope)   programs with an API key that has the scope
 """
 
 from __future__ import annotations
@@ -30,6 +31,16 @@ def signed_in(*roles: str) -> Callable[[View], View]:
 
     def mark(view: View) -> View:
         setattr(view, MARK, ("signed_in", ("administrator", *roles)))
+        return view
+
+    return mark
+
+
+def keyed(scope: str) -> Callable[[View], View]:
+    """`scope`: what an API key must allow to pass."""
+
+    def mark(view: View) -> View:
+        setattr(view, MARK, ("keyed", (scope,)))
         return view
 
     return mark

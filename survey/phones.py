@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 import phonenumbers
-from phonenumbers import PhoneNumber, PhoneNumberType
+from phonenumbers import PhoneNumber, PhoneNumberType, shortnumberinfo
 from phonenumbers import timezone as number_zones
 
 from survey.errors import InputError
@@ -17,23 +17,31 @@ REFUSED_TYPES = {
     PhoneNumberType.UAN: "is a company-wide number",
     PhoneNumberType.VOICEMAIL: "is a voicemail access number",
 }
+# The most digits of a text message's short code, the longest short number that people write where a phone is asked for.
+LONGEST_SHORT = 6
 
 
 def canonical(raw: str, country: str) -> str:
     """The number as E.164. `country` (ISO 3166 alpha-2) applies where the number has no + prefix.
 
-    Raises InputError for what cannot be a customer's own phone: unreadable, invalid, toll-free, premium and the like.
+    Raises InputError for what cannot be a customer's own phone: unreadable, short, invalid, toll-free, premium and the
+    like; and for a number with an extension. Without it a call would reach the switchboard, so somebody else, and two
+    people of one company would pass for one customer.
     """
     try:
         number = phonenumbers.parse(raw, country)
     except phonenumbers.NumberParseException:
         raise InputError("is not a phone number", how="Give it as +, country code, number.") from None
-    if not phonenumbers.is_valid_number(number):
-        raise InputError("is not a valid phone number", how="Check its length and prefix.")
+    # A million rows come through here. The kind is unknown just where the number is not valid, so it is asked once; and
+    # E.164 needs no formatting rules.
     kind = phonenumbers.number_type(number)
+    if kind == PhoneNumberType.UNKNOWN:
+        raise _not_valid(number)
     if kind in REFUSED_TYPES:
         raise InputError(REFUSED_TYPES[kind], how="Give a number at which the customer can be reached.")
-    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    if number.extension is not None:
+        raise InputError("has an extension", how="Give a number that rings the customer's own phone.")
+    return f"+{number.country_code}{phonenumbers.national_significant_number(number)}"
 
 
 @lru_cache(maxsize=100_000)
@@ -64,6 +72,15 @@ def masked_email(address: str) -> str:
     """The address as people may see it: first letter and domain."""
     local, _, domain = address.partition("@")
     return f"{local[:1]}•••@{domain}"
+
+
+def _not_valid(number: PhoneNumber) -> InputError:
+    """Why a number that is not valid is not: it is short, like those of emergencies and text messages, or wrong."""
+    digits = len(phonenumbers.national_significant_number(number))
+    like_a_short_one = digits <= LONGEST_SHORT and shortnumberinfo.is_possible_short_number(number)
+    if like_a_short_one or shortnumberinfo.is_valid_short_number(number):
+        return InputError("is a short number", how="Give the customer's whole number, with its area code.")
+    return InputError("is not a valid phone number", how="Check its length and prefix.")
 
 
 def _known(zones: tuple[str, ...]) -> tuple[str, ...]:

@@ -42,6 +42,8 @@ class Settings(BaseSettings):
     smtp_url: str | None = None
     mail_from: str = "survey@example.com"
 
+    intake_dir: Path | None = None
+
     log_level: str = "INFO"
     worker_concurrency: int = Field(10, ge=1, le=100)
     tick_seconds: int = Field(5, ge=1, le=60)

@@ -134,8 +134,11 @@ def import_record(owner_id: int, **given: Any) -> ImportRecord:
     )
 
 
-def call(handled_by: Agent | None = None, place: Site | None = None, **given: Any) -> Call:
-    """An answered three-minute call that ended an hour ago."""
+def call(handled_by: Agent | None = None, place: Site | None = None, *, uncertain: bool = False, **given: Any) -> Call:
+    """An answered three-minute call that ended an hour ago.
+
+    `uncertain`: several agents handled it, and its legs do not say who was the last.
+    """
     n = next(_numbers)
     place = place or site()
     ended_at = given.pop("ended_at", clock.now() - timedelta(hours=1))
@@ -147,7 +150,8 @@ def call(handled_by: Agent | None = None, place: Site | None = None, **given: An
             **{
                 "organisation_id": owner_id,
                 "site_id": place.id,
-                "agent_id": (handled_by or agent(place)).id,
+                "agent_id": None if uncertain else (handled_by or agent(place)).id,
+                "agent_uncertain": uncertain,
                 "customer_id": None if caller is None else caller.id,
                 "import_id": given.pop("import_id", None) or import_record(owner_id).id,
                 "source": "test",
@@ -243,7 +247,7 @@ def survey(of: Call | None = None, within: Campaign | None = None, **given: Any)
                 "campaign_id": within.id,
                 "customer_id": of.customer_id,
                 "agent_id": of.agent_id,
-                "supervisor_id": leader.id,
+                "supervisor_id": None if of.agent_uncertain else leader.id,
                 "site_id": place.id,
                 "rate_numerator": within.rate_numerator,
                 "rate_denominator": within.rate_denominator,

@@ -102,7 +102,7 @@ def test_public_is_the_short_list_and_nothing_else(app: Flask) -> None:
     assert public == PUBLIC
 
 
-@pytest.mark.parametrize("mark", [None, ("keyed", ()), ("Public", ())])
+@pytest.mark.parametrize("mark", [None, ("trusted", ()), ("Public", ()), ("Keyed", ("calls:write",))])
 def test_a_route_without_a_known_mark_answers_nobody(app: Flask, mark: tuple[str, tuple[str, ...]] | None) -> None:
     def bare() -> dict[str, str]:
         return {"status": "ok"}

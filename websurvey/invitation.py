@@ -43,7 +43,10 @@ POLICY = SMTP.clone(header_factory=_headers)
 
 @dataclass(frozen=True)
 class Invitation:
-    """Everything one invitation says. `link` is the survey's address, `last_day` the last whole day it stays open."""
+    """Everything one invitation says. `link` is the survey's address, `last_day` the last whole day it stays open.
+
+    `agent` is empty where nobody can be named.
+    """
 
     message_id: str
     sent_at: datetime
@@ -128,11 +131,12 @@ def _addressee(address: str) -> Address:
 def _spoken(invitation: Invitation) -> dict[str, object]:
     """What the templates fill in: our texts with every name and day in its place."""
     texts = words.texts(invitation.language, "email")
+    agent = words.one_line(invitation.agent)
     question = wording(invitation.first_question.key, invitation.language)
     filled = {
         key: text.format(
             org=words.one_line(invitation.organisation),
-            agent=words.one_line(invitation.agent),
+            agent=agent,
             date=_short_day(invitation),
             day=words.weekday_and_day(invitation.last_day, invitation.language, invitation.country),
         )
@@ -140,6 +144,7 @@ def _spoken(invitation: Invitation) -> dict[str, object]:
     }
     return {
         "texts": filled,
+        "reason": filled["reason" if agent else "reason_unnamed"],
         "question": question.text,
         "choices": [
             Choice(question.choices[value], f"{invitation.link}?answer={value}")

@@ -55,7 +55,7 @@ _TOLD = (
         _SURVEY.joinedload(Survey.campaign, innerjoin=True).joinedload(Campaign.organisation, innerjoin=True),
         _SURVEY.joinedload(Survey.call, innerjoin=True),
         _SURVEY.joinedload(Survey.site, innerjoin=True),
-        _SURVEY.joinedload(Survey.agent, innerjoin=True),
+        _SURVEY.joinedload(Survey.agent),  # none where it is not certain who handled the call last
     )
     .execution_options(populate_existing=True)
 )

@@ -13,7 +13,13 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Protocol
 
+from intake.formats.amazon_connect import AmazonConnect
+from intake.formats.asterisk import Asterisk
 from intake.formats.delimited import Delimited
+from intake.formats.freeswitch import FreeSwitch
+from intake.formats.genesys import Genesys
+from intake.formats.json_values import JsonValues
+from intake.formats.twilio_events import Twilio
 from intake.formats.workbook import Workbook
 from intake.rows import Row
 from survey.errors import InputError
@@ -31,16 +37,27 @@ class Format(Protocol):
     def recognises(self, head: bytes) -> bool:
         """Whether a file that begins with `head` is of this format."""
 
-    def rows(self, path: Path, notes: Counter[str]) -> Iterator[Row]:
+    def rows(self, path: Path, notes: Counter[str], header: Sequence[str] = ()) -> Iterator[Row]:
         """The header as the first row, then every row that is not empty; oddities on the way are counted in `notes`.
 
         A row that cannot be split into cells comes with its `fault`. Raises InputError where the file as a whole
-        cannot be read. Memory does not grow with the file.
+        cannot be read. Memory does not grow with the file. `header` is the one an earlier reading found: a format
+        that must read the whole file to know it need not do so again.
         """
 
 
-# The first that recognises the file reads it; delimited text comes last, because it recognises nearly everything.
-FORMATS: tuple[Format, ...] = (Workbook(), Delimited())
+# The first that recognises the file reads it: any JSON comes after the telephone systems that write JSON, delimited
+# text comes last, because it recognises nearly everything.
+FORMATS: tuple[Format, ...] = (
+    Workbook(),
+    AmazonConnect(),
+    Genesys(),
+    Twilio(),
+    JsonValues(),
+    Asterisk(),
+    FreeSwitch(),
+    Delimited(),
+)
 
 
 @dataclass
@@ -57,7 +74,7 @@ class Table:
         """Every row after the header, from the beginning, with as many cells as the header (or a fault)."""
         self.notes.clear()
         if self.format is not None and isinstance(self.source, Path):
-            rows = self.format.rows(self.source, self.notes)
+            rows = self.format.rows(self.source, self.notes, self.header)
             next(rows)
             return (self._fitted(row) for row in rows)
         return self._given_rows()
@@ -73,7 +90,18 @@ class Table:
     def _given_rows(self) -> Iterator[Row]:
         assert not isinstance(self.source, Path)
         for number, given in enumerate(self.source, start=1):
-            yield Row(number, [as_text(given.get(name)) for name in self.header])
+            if isinstance(given, Unreadable):
+                yield Row(number, (), given.fault)
+            else:
+                yield Row(number, [as_text(given.get(name)) for name in self.header])
+
+
+class Unreadable(dict[str, object]):
+    """What stands for a row that a program gave and that is none, so that it is counted and rejected like others."""
+
+    def __init__(self, columns: Mapping[str, object], *, fault: str) -> None:
+        super().__init__(columns)
+        self.fault = fault
 
 
 def open_table(path: Path, format_name: str | None = None) -> Table:
@@ -91,7 +119,8 @@ def open_table(path: Path, format_name: str | None = None) -> Table:
     if header is None:
         raise InputError("is empty", where=path.name, how="It must have a header and rows.")
     if next(rows, None) is None:
-        raise InputError("has a header but no rows", where=path.name, how="There is nothing to take in.")
+        nothing = "has a header but no rows" if isinstance(chosen, Delimited | Workbook) else "holds no call"
+        raise InputError(nothing, where=path.name, how="There is nothing to take in.")
     return Table(path.name, tuple(name.strip() for name in header.cells), path, chosen, notes)
 
 
@@ -103,6 +132,8 @@ def given_table(rows: Sequence[Mapping[str, object]]) -> Table:
 
 def as_text(value: object) -> str:
     """A value as a file would hold it."""
+    if isinstance(value, str):
+        return value
     if value is None:
         return ""
     if isinstance(value, bool):

@@ -1,11 +1,16 @@
-"""Delimited text: comma, semicolon, tab or bar, found by the header; UTF-8 (or UTF-16 with its mark), any line ends."""
+"""Delimited text: comma, semicolon, tab or bar, found by the header; UTF-8 (or UTF-16 with its mark), any line ends.
+
+`headless_rows` reads the same kind of file where a telephone system writes no header.
+"""
 
 from __future__ import annotations
 
 import codecs
 import csv
+import io
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TextIO
 
@@ -14,6 +19,8 @@ from survey.errors import InputError
 
 DELIMITERS = ",;\t|"
 LONGEST_LINE = 1_000_000
+# As much of a first line as shows which delimiter it has.
+LONGEST_LOOK = 10_000
 NOT_UTF8 = "lines with bytes that are not UTF-8 (read as \ufffd)"
 
 
@@ -25,14 +32,42 @@ class Delimited:
     def recognises(self, head: bytes) -> bool:
         return b"\0" not in head or head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or _mostly_text(head)
 
-    def rows(self, path: Path, notes: Counter[str]) -> Iterator[Row]:
-        with path.open("rb") as raw:
-            encoding = _encoding(raw.read(4))
-        with path.open(encoding=encoding, errors="replace", newline="") as file:
-            yield from _rows(_Lines(file, notes), path.name)
+    def rows(self, path: Path, notes: Counter[str], header: Sequence[str] = ()) -> Iterator[Row]:
+        with opened_text(path) as file:
+            yield from _rows(Lines(file, notes), path.name)
 
 
-class _Lines:
+def headless_rows(path: Path, notes: Counter[str]) -> Iterator[Row]:
+    """Every row that is not empty, of a file without a header; the first line shows the delimiter."""
+    with opened_text(path) as file:
+        delimiter = _delimiter(file.readline(LONGEST_LOOK))
+        file.seek(0)
+        yield from _split(Lines(file, notes), delimiter)
+
+
+def rows_in(head: bytes, most: int = 20) -> list[Sequence[str]]:
+    """The first rows of a file without a header that begins with `head`, as far as they can be split."""
+    text = io.StringIO(head.decode(encoding_of(head), errors="replace").lstrip(), newline="")
+    delimiter = _delimiter(text.readline(LONGEST_LOOK))
+    text.seek(0)
+    return [row.cells for row in islice(_split(Lines(text, Counter()), delimiter), most)]
+
+
+def opened_text(path: Path) -> TextIO:
+    """The file as text: UTF-8 or UTF-16, by its mark; bytes that are neither are read as \ufffd."""
+    with path.open("rb") as raw:
+        encoding = encoding_of(raw.read(4))
+    return path.open(encoding=encoding, errors="replace", newline="")
+
+
+def encoding_of(head: bytes) -> str:
+    """The encoding of a file that begins with `head`."""
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    return "utf-8-sig"
+
+
+class Lines:
     """The lines of a file with their numbers; one that is far too long is cut out, so that memory stays flat."""
 
     def __init__(self, file: TextIO, notes: Counter[str]) -> None:
@@ -40,7 +75,7 @@ class _Lines:
         self.number = 0
         self.too_long = False
 
-    def __iter__(self) -> _Lines:
+    def __iter__(self) -> Lines:
         return self
 
     def __next__(self) -> str:
@@ -62,7 +97,7 @@ class _Lines:
                 return
 
 
-def _rows(lines: _Lines, name: str) -> Iterator[Row]:
+def _rows(lines: Lines, name: str) -> Iterator[Row]:
     first = _header_line(lines)
     if first is None:
         return
@@ -73,13 +108,17 @@ def _rows(lines: _Lines, name: str) -> Iterator[Row]:
         raise InputError(
             f"the header cannot be read: {error}", where=f"{name}, line {lines.number}", how="Is a quote not closed?"
         ) from None
+    yield from _split(lines, delimiter)
+
+
+def _split(lines: Lines, delimiter: str) -> Iterator[Row]:
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     while (row := _next_row(reader, lines)) is not None:
         if row.fault or any(row.cells):
             yield row
 
 
-def _next_row(reader: Iterator[list[str]], lines: _Lines) -> Row | None:
+def _next_row(reader: Iterator[list[str]], lines: Lines) -> Row | None:
     """The next row; one that breaks the rules of CSV comes with its fault, and the reader goes on behind it."""
     start, lines.too_long = lines.number + 1, False
     try:
@@ -93,11 +132,11 @@ def _next_row(reader: Iterator[list[str]], lines: _Lines) -> Row | None:
     return Row(start, cells)
 
 
-def _span(start: int, lines: _Lines) -> str:
+def _span(start: int, lines: Lines) -> str:
     return f" (lines {start} to {lines.number} read as one row)" if lines.number > start else ""
 
 
-def _header_line(lines: _Lines) -> str | None:
+def _header_line(lines: Lines) -> str | None:
     """The first line that is not empty, past a spreadsheet's own `sep=` line."""
     for line in lines:
         if line.strip() and not line.casefold().startswith("sep="):
@@ -107,13 +146,15 @@ def _header_line(lines: _Lines) -> str | None:
 
 def _delimiter(header: str) -> str:
     """The delimiter that splits the header into most columns."""
-    return max(DELIMITERS, key=lambda mark: len(next(csv.reader([header], delimiter=mark), [])))
+    return max(DELIMITERS, key=lambda mark: _columns(header, mark))
 
 
-def _encoding(head: bytes) -> str:
-    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return "utf-16"
-    return "utf-8-sig"
+def _columns(header: str, mark: str) -> int:
+    """How many columns a delimiter makes of the header; none where one would be longer than the csv module takes."""
+    try:
+        return len(next(csv.reader([header], delimiter=mark), []))
+    except csv.Error:
+        return 0
 
 
 def _mostly_text(head: bytes) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from xml.etree.ElementTree import ParseError
@@ -41,7 +41,7 @@ class Workbook:
     def recognises(self, head: bytes) -> bool:
         return head.startswith((ZIP, OLD_EXCEL))
 
-    def rows(self, path: Path, notes: Counter[str]) -> Iterator[Row]:
+    def rows(self, path: Path, notes: Counter[str], header: Sequence[str] = ()) -> Iterator[Row]:
         try:
             _check_archive(path)
             yield from _rows(path, notes)

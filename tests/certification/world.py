@@ -121,7 +121,7 @@ class World:
 
     def ask(
         self,
-        agent: Agent,
+        agent: Agent | None,
         leader: Supervisor | None = None,
         site: Site | None = None,
         *,
@@ -131,7 +131,10 @@ class World:
         campaign: Campaign | None = None,
         **outcomes: int,
     ) -> list[int]:
-        """Closed surveys about calls of `agent`, so many of each outcome, spread over the period or all on `day`."""
+        """Closed surveys about calls of `agent`, so many of each outcome, spread over the period or all on `day`.
+
+        Without an agent: about calls that several handled, nobody knows who last.
+        """
         wanted = [name for name, number in outcomes.items() for _ in range(number)]
         site, campaign = site or self.site, campaign or self.campaign
         ends = [at or _at_noon(day or _spread(n, len(wanted)), site) for n in range(len(wanted))]
@@ -141,7 +144,7 @@ class World:
         frozen = {
             "campaign_id": campaign.id,
             "customer_id": self.caller.id,
-            "agent_id": agent.id,
+            "agent_id": None if agent is None else agent.id,
             "supervisor_id": None if leader is None else leader.id,
             "site_id": site.id,
             "rate_numerator": rate.numerator,
@@ -164,11 +167,12 @@ class World:
         self.clock.move_to(at)
         return assessments.decide_due()
 
-    def _call(self, agent: Agent, site: Site, end: datetime) -> dict[str, Any]:
+    def _call(self, agent: Agent | None, site: Site, end: datetime) -> dict[str, Any]:
         return {
             "organisation_id": self.organisation.id,
             "site_id": site.id,
-            "agent_id": agent.id,
+            "agent_id": None if agent is None else agent.id,
+            "agent_uncertain": agent is None,
             "customer_id": self.caller.id,
             "import_id": self.record.id,
             "source": "test",

@@ -20,16 +20,26 @@ PAGES = {
     "/console/calls": {"administrator", "manager", "auditor"},
     "/console/calls/{call}": {"administrator", "manager", "auditor"},
     "/console/standings": {"administrator", "manager", "auditor", "issuer"},
+    "/console/imports": {"administrator", "manager", "auditor"},
+    "/console/imports/{import}": {"administrator", "manager", "auditor"},
+    "/console/imports/{import}/undo": {"administrator", "manager"},
+    "/console/imports/new": {"administrator", "manager"},
 }
 ACTS = {
     "/console/campaigns/{campaign}/pause": {"administrator", "manager"},
     "/console/campaigns/{campaign}/resume": {"administrator", "manager"},
 }
+# Doors to a file, with tests of their own: test_imports.py and test_uploads.py.
+FILES = {
+    "/console/imports/{import}/rejects",
+    "/console/imports/uploads/{upload}",
+    "/console/imports/uploads/{upload}/cancel",
+}
 ROLES = ("administrator", "manager", "supervisor", "agent", "auditor", "issuer")
 
 
 def filled(path: str, world: World) -> str:
-    return path.format(campaign=world.campaign.id, call=world.call.id)
+    return path.format_map({"campaign": world.campaign.id, "call": world.call.id, "import": world.call.import_id})
 
 
 def console_rules(app: Flask) -> Iterator[tuple[str, set[str]]]:
@@ -39,8 +49,8 @@ def console_rules(app: Flask) -> Iterator[tuple[str, set[str]]]:
 
 
 def test_the_tables_above_name_every_door_of_the_console(app: Flask) -> None:
-    doors = {re.sub(r"<int[^:]*:(campaign|call)_id>", r"{\1}", rule) for rule, _ in console_rules(app)}
-    assert doors == PAGES.keys() | ACTS.keys()
+    doors = {re.sub(r"<int[^:]*:(campaign|call|import|upload)_id>", r"{\1}", rule) for rule, _ in console_rules(app)}
+    assert doors == PAGES.keys() | ACTS.keys() | FILES
 
 
 def test_every_page_sends_strangers_to_the_sign_in(app: Flask, browser: Browser, world: World) -> None:

@@ -11,7 +11,7 @@ import pytest
 from click import Group
 from flask import Flask
 
-from console import calls, counting, words
+from console import calls, counting, overview, words
 from console.scope import Scope
 from survey import clock
 from survey.db import db
@@ -24,7 +24,9 @@ from survey.models import (
     Disposition,
     DrawKey,
     DrawReason,
+    Level,
     Outcome,
+    Response,
     Standstill,
 )
 from tests import factories
@@ -109,6 +111,23 @@ def test_what_a_survey_counts_for(world: World) -> None:
     assert counting.of(world.survey, complete=False).why_not.startswith("Nothing")
 
 
+def test_a_call_whose_last_agent_is_not_certain(signed_in: Callable[..., Browser], world: World) -> None:
+    call = factories.call(place=world.site, uncertain=True)
+    survey = factories.survey(call, world.campaign)
+    survey.disposition, survey.closed_at = Disposition.COMPLETE, clock.now()
+    db.session.commit()
+    browser = signed_in("auditor")
+    row = text_of(browser.get("/console/calls", id=call.external_id).text)
+    assert f"{world.site.name} not certain who was last Complete" in row
+    page = text_of(browser.get(f"/console/calls/{call.id}").text)
+    assert "Agent not certain who was last" in page and "Supervisor then" not in page
+    assert f"Site {world.site.name} Organisation {world.organisation.name} Nobody else It is not certain who" in page
+    assert f"Handled by more than one agent {counting.NOT_CERTAIN}" in page
+    counted = counting.of(survey, complete=True)
+    assert [subject.level for subject in counted.subjects] == [Level.SITE, Level.ORGANISATION]
+    assert counted.left_out == counting.NOT_CERTAIN and counting.of(world.survey, complete=True).left_out == ""
+
+
 def test_a_site_outside_the_announced_scope_is_told_apart(world: World) -> None:
     world.period.scope = world.period.scope | {"sites": [], "agents": []}
     db.session.commit()
@@ -124,7 +143,7 @@ def test_a_period_counts_the_campaigns_it_was_announced_with(world: World) -> No
 
 def test_a_call_that_was_not_drawn_says_why(signed_in: Callable[..., Browser], world: World) -> None:
     page = text_of(signed_in("auditor").get(f"/console/calls/{world.undrawn.id}").text)
-    assert "The customer was drawn for another call not long before." in page
+    assert "The customer was asked about another call not long before." in page
     assert "The deadline" not in page
 
 
@@ -132,7 +151,7 @@ def test_the_campaigns_funnel(signed_in: Callable[..., Browser], world: World) -
     page = text_of(signed_in("auditor").get(f"/console/campaigns/{world.campaign.id}").text)
     for line in ("Calls 2 ", "Eligible 1 ", "Drawn 1 ", "Asked 1 ", "Complete 1 "):
         assert line in page
-    assert "The customer was drawn for another call not long before. 1 50.0%" in page
+    assert "The customer was asked about another call not long before. 1 50.0%" in page
     assert "Mon–Sat, 09:00 to 20:00" in page
 
 
@@ -156,6 +175,20 @@ def test_the_overview_adds_up(signed_in: Callable[..., Browser], world: World) -
         "Busy 1 100.0%",
     ):
         assert line in page, line
+
+
+def test_surveys_that_credit_no_agent_are_no_agents_target(world: World) -> None:
+    """Complete, and counted for the site; but not one more agent with enough of them."""
+    world.campaign.target_agent = 2
+    answers = {"resolved": "yes", "overall": 5, "agent": 5}
+    for _ in range(3):
+        survey = factories.survey(factories.call(place=world.site, uncertain=True), world.campaign)
+        survey.disposition, survey.closed_at = Disposition.COMPLETE, clock.now()
+        made = Response(survey_id=survey.id, complete=True, channel=Channel.WEB, derived_at=clock.now(), **answers)
+        db.session.add(made)
+    db.session.commit()
+    [(_, complete, _, agents, agents_there)] = overview.read(Scope(None), clock.now()).plan
+    assert (complete, agents, agents_there) == (4, 1, 0)
 
 
 def test_today_is_the_day_at_the_site(signed_in: Callable[..., Browser], world: World) -> None:

@@ -9,10 +9,12 @@ import pytest
 from click.testing import Result
 from flask import Flask
 
+from intake import drop_folder
 from survey.clock import ManualClock
 from survey.db import db
 from survey.models import ImportRecord
-from tests.intake import samples
+from tests import factories
+from tests.intake import dropping, samples
 from tests.intake.test_roster import ROSTER
 
 GOOD = "1,amy,2026-03-02 09:00,60"
@@ -103,6 +105,20 @@ def test_a_dry_run_prints_what_would_change(app: Flask, tmp_path: Path) -> None:
     assert samples.stored()["1"].talk_seconds == 60
 
 
+def test_a_dry_run_says_how_much_it_does_not_show(app: Flask, tmp_path: Path) -> None:
+    samples.place()
+    first = [f"{number},amy,2026-03-02 09:00,60" for number in range(12)]
+    calls(app, samples.written(tmp_path, samples.rows(*first)))
+    longer = [row.replace(",60", ",90") for row in first] + [f"x{number},,soon,1" for number in range(13)]
+    file = samples.written(tmp_path, samples.rows(*longer))
+    said = calls(app, file, "--dry-run").output
+    assert "25 rows read: 0 new, 12 updated, 0 unchanged, 13 rejected." in said
+    assert "... and would change 2 more" in said and "... and 3 more rows would be rejected; --rejects FILE" in said
+    kept = calls(app, file, "--dry-run", "--rejects", tmp_path / "rejects.csv").output
+    assert "--rejects" not in kept and len((tmp_path / "rejects.csv").read_text().splitlines()) == 14
+    assert "Dry run" not in calls(app, file).output and "more" not in calls(app, file).output
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [("", "is empty"), (samples.HEADER, "no rows"), ("a,b\n1,2\n", "has no column"), (None, "no such file")],
@@ -126,3 +142,94 @@ def test_a_file_of_bad_rows_only_is_exit_1_with_its_report(app: Flask, tmp_path:
 def test_unknown_options_are_usage(app: Flask, tmp_path: Path) -> None:
     assert run(app, "calls", "import", "x.csv").exit_code == 2
     assert run(app, "optouts", "add").exit_code == 2
+
+
+# --- the drop folder and the history ---
+
+
+def test_pick_up_says_what_it_did_and_whether_something_failed(
+    app: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    samples.place()
+    refused = run(app, "calls", "pick-up")
+    assert refused.exit_code == 1 and refused.stderr.startswith("Refused: INTAKE_DIR: no drop folder is set.")
+    monkeypatch.setattr(drop_folder, "BETWEEN_LOOKS_SECONDS", 0)
+    drop = dropping.opened(app, tmp_path, monkeypatch)
+    feed = drop.feed()
+    idle = run(app, "calls", "pick-up")
+    assert (idle.exit_code, idle.output) == (0, "There is nothing to take.\n")
+    dropping.laid(feed)
+    dropping.laid(feed, "late.csv", age=3)
+    said = run(app, "calls", "pick-up")
+    assert (
+        said.exit_code == 0
+        and "acme/calls.csv: taken in (import 1); it lies in acme/done/calls.csv now." in said.output
+    )
+    assert "Left alone: acme/late.csv: was written to 3 seconds ago" in said.output
+    dropping.laid(feed, "bad.csv", "a,b\n1,2\n")
+    failed = run(app, "calls", "pick-up", "--json")
+    told = json.loads(failed.stdout)
+    assert failed.exit_code == 1 and [file["outcome"] for file in told["taken"]] == ["failed"]
+    drop.feed("", "broken")
+    assert run(app, "calls", "pick-up").exit_code == 1
+
+
+def test_the_history_of_imports(app: Flask, tmp_path: Path) -> None:
+    samples.place()
+    factories.import_record(factories.organisation(key="other").id)
+    db.session.commit()
+    assert run(app, "imports", "list", "--organisation", "acme").output == "No imports.\n"
+    calls(app, samples.written(tmp_path, samples.rows(GOOD)), "--actor", "jo")
+    calls(app, samples.written(tmp_path, samples.rows(GOOD, "2,zed,2026-03-02 09:00,60"), "more.csv"))
+    first, second = json.loads(run(app, "imports", "list", "--organisation", "acme", "--json").output)
+    assert (first["actor"], first["file_name"], first["new"], first["undone_at"]) == ("jo", "calls.csv", 1, None)
+    lines = run(app, "imports", "list", "--organisation", "acme").output.splitlines()
+    assert (
+        len(lines) == 2 and "more.csv  by command line: 2 read: 0 new, 0 updated, 1 unchanged, 1 rejected" in lines[1]
+    )
+    shown = run(app, "imports", "show", second["id"]).output
+    for part in (
+        "(calls) of acme, source north",
+        "more.csv",
+        second["sha256"],
+        "By: command line",
+        "1 rejected",
+        "Undone: no.",
+    ):
+        assert part in shown
+    assert "Rejected 1: unknown agent." in shown and f"Every rejected row: {second['rejects_file']}\n" in shown
+    Path(second["rejects_file"]).unlink()
+    assert "not on this machine, or deleted" in run(app, "imports", "show", second["id"]).output
+    told = json.loads(run(app, "imports", "show", first["id"], "--json").output)
+    assert told == {**first, "organisation": "acme"}
+
+
+def test_an_import_is_undone_once_and_its_record_stays(app: Flask, tmp_path: Path) -> None:
+    samples.place()
+    file = samples.written(tmp_path, samples.rows(GOOD))
+    calls(app, file)
+    said = run(app, "imports", "undo", 1, "--actor", "jo")
+    assert said.exit_code == 0 and said.output.startswith("Import 1 is undone: 1 calls") and samples.stored() == {}
+    db.session.rollback()
+    assert run(app, "imports", "list", "--organisation", "acme").output.endswith("  undone\n")
+    assert "Undone: 2026-03-12T17:00:00Z by jo." in run(app, "imports", "show", 1).output
+    again = run(app, "imports", "undo", 1)
+    assert again.exit_code == 1 and "Refused: import 1 is undone already, by jo" in again.stderr
+    assert json.loads(calls(app, file, "--json").output)["new"] == 1
+    told = json.loads(run(app, "imports", "undo", 2, "--json").output)
+    assert (told["import_id"], told["calls_removed"]) == (2, 1)
+    assert run(app, "imports", "undo", 9).exit_code == 1
+
+
+def test_an_import_that_was_stopped_says_so(app: Flask) -> None:
+    place = samples.place()
+    factories.import_record(place.organisation_id, finished_at=None)
+    db.session.commit()
+    assert run(app, "imports", "list", "--organisation", "acme").output.endswith("  not finished\n")
+    assert "handing the file in again completes it" in run(app, "imports", "show", 1).output
+
+
+def test_no_such_import_or_organisation(app: Flask) -> None:
+    assert "there is no import 7" in run(app, "imports", "show", 7).stderr
+    refused = run(app, "imports", "list", "--organisation", "nobody")
+    assert refused.exit_code == 1 and "there is no organisation 'nobody'" in refused.stderr

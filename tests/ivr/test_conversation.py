@@ -63,6 +63,15 @@ def test_the_happy_path(call: Call, attempt: Attempt) -> None:
     assert (response.resolved, response.overall, response.agent, response.channel) == ("yes", 5, 4, Channel.IVR)
 
 
+def test_a_call_whose_last_agent_is_not_certain_is_asked_the_same(client: FlaskClient) -> None:
+    attempt = dialled(survey=factories.survey(factories.call(uncertain=True)))
+    call = Call(client, attempt.id).answered().press("115")
+    assert call.said.startswith("How satisfied were you with the last person you spoke to?")
+    call.press("4")
+    survey = db.session.get_one(Survey, attempt.survey_id)
+    assert survey.disposition is Disposition.COMPLETE and survey.agent_id is None
+
+
 def test_never_again(call: Call, attempt: Attempt) -> None:
     waiting = factories.attempt(factories.survey(factories.call(customer=attempt.survey.customer)))
     db.session.commit()

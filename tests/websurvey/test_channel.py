@@ -16,7 +16,7 @@ from survey.db import db
 from survey.models import Attempt, AttemptState, Channel, Disposition, OptOutSource, Outcome
 from survey.vault import token_hash
 from tests import factories
-from tests.websurvey.support import Mailbox, dialling, free_port, fresh, link_of, sent_link, set_to
+from tests.websurvey.support import Mailbox, body, dialling, free_port, fresh, link_of, sent_link, set_to
 from websurvey import channel as channel_module
 from websurvey import links
 from websurvey.channel import WebChannel
@@ -33,6 +33,14 @@ def test_a_delivered_attempt_is_underway_with_its_link_out(channel: WebChannel, 
     assert attempt.state is AttemptState.UNDERWAY
     assert attempt.provider_id == message["Message-ID"]
     assert mailbox.envelopes[0].rcpt_tos == [attempt.survey.customer.email]
+
+
+def test_a_letter_about_a_call_whose_last_agent_is_not_certain(channel: WebChannel, mailbox: Mailbox) -> None:
+    attempt_id = dialling(factories.survey(factories.call(uncertain=True)))
+    channel.deliver(attempt_id)
+    assert fresh(attempt_id).state is AttemptState.UNDERWAY
+    (message,) = mailbox.messages
+    assert "spoke" not in body(message, "plain") + body(message, "html")
 
 
 def test_only_a_hash_of_the_link_is_kept(channel: WebChannel, mailbox: Mailbox) -> None:

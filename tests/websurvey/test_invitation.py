@@ -92,6 +92,24 @@ def test_says_the_same_in_text_and_html(language: str, subject: str, sentences: 
         assert f"{LINK}/unsubscribe" in body(message, kind)
 
 
+@pytest.mark.parametrize("nobody", ["", "   ", "\u200b\n"])
+@pytest.mark.parametrize(
+    ("language", "sentence", "never"),
+    [
+        ("en", "Hello, You called Northwind Telecom on March 12. ", "spoke"),
+        ("es", "Hola: Usted llamó a Northwind Telecom el 12 de marzo. ", "atendió"),
+        ("fr", "Vous avez appelé Northwind Telecom le 12 mars. ", "parlé"),
+    ],
+)
+def test_nobody_is_named_where_it_is_not_certain_who_was_last(
+    language: str, sentence: str, never: str, nobody: str
+) -> None:
+    message = sent(language=language, agent=nobody)
+    for kind in ("plain", "html"):
+        text = spoken(message, kind)
+        assert sentence in text and never not in text, (kind, text)
+
+
 def test_headers() -> None:
     message = sent()
     assert message["From"] == "Northwind Telecom <survey@example.com>"

@@ -43,6 +43,19 @@ def test_the_whole_survey_in_each_language(client: FlaskClient, language: str) -
     assert ended.survey.disposition is Disposition.COMPLETE
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_where_the_last_agent_is_not_certain_the_question_stays_and_nobody_is_named(
+    client: FlaskClient, language: str
+) -> None:
+    attempt, path = sent_link(factories.survey(factories.call(uncertain=True), language=language))
+    page = get(client, path)
+    for key, value in ALL_THREE:
+        assert page.asks == key and wording(key, language).text in page.text
+        assert not page.has("p", id="hint") and "{" not in page.text
+        page = choose(client, page, value)
+    assert fresh(attempt.id).survey.disposition is Disposition.COMPLETE
+
+
 def test_the_third_core_answer_completes_with_no_further_submit(client: FlaskClient) -> None:
     attempt, path = sent_link()
     for key, value in ALL_THREE:

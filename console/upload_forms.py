@@ -1,0 +1,270 @@
+"""The form of an upload: what somebody chose about a file's columns and values, and the mapping it makes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from intake.mapping import CALL_FIELDS, SEALED_FIELDS, CallMapping, guessed, mapping_of
+from intake.values import NO, UNITS, YES
+from survey.errors import InputError
+
+DATE_ORDERS = {"": "", "dmy": "day first", "mdy": "month first", "ymd": "year first"}
+LONGEST_ANSWER = 200
+# What the form asks for; the rest of a mapping (constants, formats of dates, ...) can only come from a mapping file.
+ASKED = frozenset({"columns", "values", "zone", "date_order", "duration_unit", "source", "format"})
+
+
+@dataclass(frozen=True)
+class Field:
+    """One of our fields, as the form asks for its column."""
+
+    name: str
+    label: str
+    hint: str = ""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Fields that belong together on the page."""
+
+    title: str
+    fields: tuple[Field, ...]
+
+
+GROUPS = (
+    Group(
+        "Which call it is",
+        (
+            Field("external_id", "Call id", "the telephone system's own id of the call"),
+            Field("site", "Site", "its key or name, where each row names its own"),
+            Field("agent", "Agent", "the key or name of the (last) agent"),
+        ),
+    ),
+    Group(
+        "When",
+        (
+            Field("started_at", "Start", "date and time in one column"),
+            Field("date", "Date of the start", "where date and time stand apart"),
+            Field("time", "Time of the start"),
+            Field("ended_at", "End", "date and time in one column"),
+        ),
+    ),
+    Group(
+        "How it went",
+        (
+            Field("answered", "Answered", "yes or no; without it, a call with conversation was answered"),
+            Field("talk_seconds", "Conversation", "how long customer and agent talked"),
+            Field("duration", "Whole call", "how long it took from its start"),
+            Field("wait_seconds", "Waiting", "how long the customer waited before"),
+        ),
+    ),
+    Group(
+        "How the customer can be reached",
+        (
+            Field("phone", "Phone", "kept encrypted, shown masked"),
+            Field("email", "Email", "kept encrypted, shown masked"),
+            Field("language", "Language", "such as en or es"),
+            Field("consents_to_calls", "May be called", "yes or no"),
+            Field("relay", "Uses a relay service", "yes or no"),
+        ),
+    ),
+    Group(
+        "What else the file says",
+        (
+            Field("queue", "Queue"),
+            Field("topic", "Topic"),
+            Field("internal", "Internal or test call", "yes or no; nobody is asked about those"),
+            Field("leg", "Leg", "the id of one stretch of a call that was passed on"),
+            Field("recorded_at", "Written at", "when the telephone system wrote this version of the record"),
+        ),
+    ),
+)
+LABELS = {each.name: each.label for group in GROUPS for each in group.fields}
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What somebody chose. `columns` lead from our field to the file's column; `rest` is what a mapping file added."""
+
+    columns: Mapping[str, str] = field(default_factory=dict)
+    format: str = ""
+    site: str = ""
+    source: str = ""
+    date_order: str = ""
+    zone: str = ""
+    duration_unit: str = "seconds"
+    yes: str = ""
+    no: str = ""
+    create_agents: bool = False
+    rest: Mapping[str, Any] = field(default_factory=dict)
+
+    def mapping(self) -> CallMapping:
+        """The mapping these choices make. Raises InputError with every fault listed."""
+        self._check_contacts()
+        values = {name: pairs for name, pairs in self.rest.get("values", {}).items() if name != "answered"}
+        if answered := self._answered():
+            values["answered"] = answered
+        given = {
+            **self.rest,
+            "columns": dict(self.columns),
+            "values": values,
+            "zone": self.zone or None,
+            "date_order": self.date_order or None,
+            "duration_unit": self.duration_unit,
+            "source": self.source or None,
+            "format": self.format or None,
+        }
+        mapping = mapping_of(given, "your choices")
+        _check_storable(mapping)
+        return mapping
+
+    def words_of(self, means: bool) -> list[str]:
+        """The words that were typed for answered (true) or not answered (false)."""
+        typed = (self.yes if means else self.no).split(",")
+        return list(dict.fromkeys(word.strip() for word in typed if word.strip()))
+
+    def _answered(self) -> dict[str, bool]:
+        """What is written for answered and not; empty where our own words say it all."""
+        yes, no = self.words_of(True), self.words_of(False)
+        if both := {word.casefold() for word in yes} & {word.casefold() for word in no}:
+            raise InputError(
+                f"{both.pop()!r} stands for answered and for not answered", where="Answered", how="Leave it in one."
+            )
+        if {word.casefold() for word in yes} <= YES and {word.casefold() for word in no} <= NO:
+            return {}
+        return dict.fromkeys(yes, True) | dict.fromkeys(no, False)
+
+    def _check_contacts(self) -> None:
+        """A column of contacts is sealed; read as something else too, it would be kept and shown as it is."""
+        sealed = {column: name for name, column in self.columns.items() if name in SEALED_FIELDS}
+        for name, column in self.columns.items():
+            if name not in SEALED_FIELDS and column in sealed:
+                raise InputError(
+                    f"the column {column!r} is chosen for {LABELS[sealed[column]]} and for {LABELS[name]}",
+                    where=LABELS[name],
+                    how="A customer's contact can be nothing else: choose another column, or none.",
+                )
+
+
+def guessed_choices(header: Sequence[str]) -> Choices:
+    """What the names of a file's columns suggest."""
+    return Choices(columns=guessed(header, CALL_FIELDS))
+
+
+def choices_of(mapping: CallMapping, header: Sequence[str]) -> Choices:
+    """The choices a mapping stands for; where it names no columns, they are guessed."""
+    given = mapping.model_dump(mode="json", exclude_defaults=True)
+    answered = mapping.values.get("answered", {})
+    columns = dict(mapping.columns)
+    if not columns:
+        found = guessed(header, CALL_FIELDS)
+        columns = {name: column for name, column in found.items() if name not in mapping.constants}
+    return Choices(
+        columns=columns,
+        format=mapping.format or "",
+        source=mapping.source or "",
+        date_order=mapping.date_order or "",
+        zone=mapping.zone or "",
+        duration_unit=mapping.duration_unit,
+        yes=", ".join(word for word, means in answered.items() if str(means).casefold() in YES),
+        no=", ".join(word for word, means in answered.items() if str(means).casefold() in NO),
+        rest=rest_of(given),
+    )
+
+
+def rest_of(given: Mapping[str, Any]) -> dict[str, Any]:
+    """What a mapping says beyond what the form asks for."""
+    rest = {name: value for name, value in given.items() if name not in ASKED}
+    values = {name: pairs for name, pairs in given.get("values", {}).items() if name != "answered"}
+    return rest | ({"values": values} if values else {})
+
+
+def chosen(form: Mapping[str, str], header: Sequence[str]) -> Choices:
+    """The choices of a sent form; columns come by their number. Raises InputError naming what cannot be read."""
+    return Choices(
+        columns={name: column for name in CALL_FIELDS if (column := _column(form, name, header))},
+        format=_text(form, "format"),
+        site=_text(form, "site"),
+        source=_text(form, "source"),
+        date_order=_one_of(form, "date_order", DATE_ORDERS),
+        zone=_text(form, "zone"),
+        duration_unit=_one_of(form, "duration_unit", UNITS) or "seconds",
+        yes=_text(form, "yes"),
+        no=_text(form, "no"),
+        create_agents=form.get("agents") == "create",
+        rest=_rest(form),
+    )
+
+
+def kept(choices: Choices) -> dict[str, Any]:
+    """The choices for the audit trail, from which the next upload takes them up: nothing of the file's rows."""
+    mapping = choices.mapping().model_dump(mode="json", exclude_defaults=True)
+    return {"mapping": mapping, "site": choices.site, "agents": "create" if choices.create_agents else "refuse"}
+
+
+def taken_up(detail: Mapping[str, Any], header: Sequence[str]) -> Choices | None:
+    """The choices that `kept` wrote down, if they fit a file with that header."""
+    try:
+        mapping = mapping_of(detail["mapping"])
+    except (InputError, KeyError):  # written down by another version
+        return None
+    named = {*mapping.columns.values(), *mapping.id_columns}
+    if not named <= set(header):
+        return None
+    again = choices_of(mapping, header)
+    return replace(again, site=detail.get("site", ""), create_agents=detail.get("agents") == "create")
+
+
+def _column(form: Mapping[str, str], name: str, header: Sequence[str]) -> str:
+    number = form.get(f"column_{name}", "")
+    if not number:
+        return ""
+    if not number.isdecimal() or len(number) > 6 or int(number) >= len(header):
+        raise InputError("is not a column of this file", where=LABELS[name], how="Choose one from the list.")
+    return header[int(number)]
+
+
+def _text(form: Mapping[str, str], name: str) -> str:
+    text = form.get(name, "").strip()
+    if len(text) > LONGEST_ANSWER or not text.isprintable():
+        raise InputError(
+            f"is longer than {LONGEST_ANSWER} characters, or has some that cannot be printed",
+            where=name,
+            how="Type it anew.",
+        )
+    return text
+
+
+def _one_of(form: Mapping[str, str], name: str, known: Mapping[str, Any]) -> str:
+    text = _text(form, name)
+    if text and text not in known:
+        raise InputError(f"{text!r} is not offered", where=name.replace("_", " "), how="Choose one from the list.")
+    return text
+
+
+def _rest(form: Mapping[str, str]) -> dict[str, Any]:
+    """What came with a mapping file, carried along by the page. Raises InputError where it has been tampered with."""
+    try:
+        rest = json.loads(form.get("rest") or "{}")
+    except (ValueError, RecursionError):
+        rest = None
+    if not isinstance(rest, dict) or not isinstance(rest.get("values", {}), dict):
+        raise InputError("the page has lost what the mapping file said", where="mapping file", how="Hand it in again.")
+    return rest_of(rest)
+
+
+def _check_storable(mapping: CallMapping) -> None:
+    """The database takes neither NUL nor half a character, wherever a file or a form got it from."""
+    try:
+        storable = "\\u0000" not in mapping.model_dump_json()
+    except ValueError:
+        storable = False
+    if not storable:
+        raise InputError(
+            "has a column or a value with a NUL byte, or with something that is no character",
+            where="your choices",
+            how="Choose another column, or save the file anew as CSV UTF-8.",
+        )

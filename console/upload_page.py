@@ -1,0 +1,367 @@
+"""An upload's page: how the file is read with the choices so far, and what a check or the import of it says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import cast
+from zoneinfo import available_timezones
+
+from sqlalchemy import select
+
+from console import uploads
+from console.upload_forms import GROUPS, LABELS, Choices, Group, choices_of, chosen, guessed_choices, kept, taken_up
+from intake.calls import CallOptions, import_calls
+from intake.discreet import discreet
+from intake.formats import FORMATS, open_table
+from intake.mapping import CallMapping, DateOrder, read_mapping
+from intake.preview import Preview, preview
+from intake.reports import Change, ImportReport, Reject
+from survey import audit
+from survey.db import db
+from survey.errors import AftercallError, InputError
+from survey.models import AuditEntry, ImportKind, ImportRecord, Organisation, Site, Upload
+
+# What the audit trail calls it; its detail holds the choices, for the next upload of the organisation.
+IMPORTED = "imported an upload"
+LOOKED_BACK = 50
+LONGEST_MAPPING = 64_000
+MOST_EARLIER = 5
+# Formats whose columns are called as somebody likes; those of one telephone system are known.
+FREE_COLUMNS = {"generic": "Text with columns (CSV)", "xlsx": "Excel workbook", "json": "JSON"}
+FORMAT_NAMES = FREE_COLUMNS | {
+    "amazon-connect": "Amazon Connect",
+    "asterisk": "Asterisk",
+    "freeswitch": "FreeSWITCH",
+    "genesys": "Genesys Cloud",
+    "twilio": "Twilio",
+}
+LONGEST_SHOWN = 100
+MOST_UNUSED = 30
+# Names of zones that only repeat others.
+OLD_ZONES = ("Etc/", "US/", "Canada/", "Brazil/", "Mexico/", "Chile/", "SystemV/", "posix/", "right/")
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """An import by this page whose choices fit this file."""
+
+    import_id: int
+    file_name: str
+    at: datetime
+    choices: Choices
+
+
+@dataclass(frozen=True)
+class Page:
+    """All that the page shows.
+
+    `fault` is why the file cannot be read with these choices, `header` empty where it cannot be at all. `like` is the
+    earlier import whose choices were taken up, `report` what a check of the whole file said.
+    """
+
+    upload: Upload
+    organisation: Organisation
+    sites: Sequence[Site]
+    choices: Choices
+    header: Sequence[str] = ()
+    found_format: str = ""
+    preview: Preview | None = None
+    fault: AftercallError | None = None
+    report: ImportReport | None = None
+    earlier: Sequence[Earlier] = ()
+    like: Earlier | None = None
+    groups: Sequence[Group] = GROUPS
+    sources: Sequence[str] = ()
+    formats: Mapping[str, str] = field(default_factory=lambda: {each.name: format_name(each.name) for each in FORMATS})
+
+    @property
+    def zone(self) -> str:
+        """The time zone in which the page tells its own times."""
+        return self.sites[0].time_zone if self.sites else "UTC"
+
+    def shown(self, text: str) -> str:
+        """A text of the file as it may stand on the page: not too long, and whatever looks like a contact masked."""
+        text = discreet(text, self.organisation.country)
+        return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"
+
+    @cached_property
+    def options(self) -> list[tuple[int, str]]:
+        """The columns one may choose: number and name, each name once."""
+        named = {name: number for number, name in reversed(list(enumerate(self.header))) if name}
+        return sorted((number, self.shown(name)) for name, number in named.items())
+
+    @property
+    def looks_headless(self) -> bool:
+        """Whether the first line seems to be a call already: what should be names of columns looks like a contact."""
+        return any(discreet(name, self.organisation.country) != name for name in self.header)
+
+    @property
+    def own_columns(self) -> bool:
+        """Whether the file is one telephone system's own, so that nobody has to say which column is what."""
+        return bool(self.found_format) and self.found_format not in FREE_COLUMNS
+
+    @property
+    def unused(self) -> list[str]:
+        """The first of the file's columns that no field of ours takes."""
+        used = set(self.numbers.values())
+        return [name for number, name in self.options if number not in used][:MOST_UNUSED]
+
+    @cached_property
+    def numbers(self) -> dict[str, int]:
+        """Our field to the number of the column chosen for it."""
+        places = {column.casefold(): number for number, column in reversed(list(enumerate(self.header)))}
+        return {
+            name: places[column.casefold()]
+            for name, column in self.choices.columns.items()
+            if column.casefold() in places
+        }
+
+    @property
+    def zones(self) -> Sequence[str]:
+        return known_zones()
+
+    @property
+    def advice(self) -> str:
+        """How to mend the fault on this page: what the command line would be told is of no use here."""
+        how = self.fault.how if self.fault else ""
+        if not self.header:
+            return "Choose another kind of file below, or cancel and hand in another file."
+        return how if how and "--" not in how else "Choose otherwise below, then press Look again."
+
+    @property
+    def first_rejects(self) -> list[Reject]:
+        """The first rows that a check rejected, with whatever looks like a contact masked."""
+        rejects = self.report.rejects if self.report else []
+        return [Reject(each.where, self.shown(each.column), self.shown(each.reason)) for each in rejects]
+
+    @property
+    def changes(self) -> list[Change]:
+        changes = self.report.changes if self.report else []
+        return [Change(self.shown(each.what), each.fields) for each in changes]
+
+    @property
+    def notes(self) -> list[tuple[str, int]]:
+        return (+self.report.notes).most_common() if self.report else []
+
+
+@lru_cache
+def known_zones() -> Sequence[str]:
+    """The time zones one may choose, by name."""
+    return sorted(name for name in available_timezones() if "/" in name and not name.startswith(OLD_ZONES))
+
+
+def format_name(name: str) -> str:
+    """What a person calls a format."""
+    return FORMAT_NAMES.get(name) or name.replace("-", " ").replace("_", " ").title()
+
+
+def first_look(upload: Upload, like: str) -> Page:
+    """The page as it opens, with choices as the columns' names suggest, or those of an earlier import (`like`, its id).
+
+    `like` empty: those of the one earlier import whose choices fit, if there is only one.
+    """
+    page = _empty(upload)
+    with uploads.opened(upload) as path:
+        try:
+            table = open_table(path)
+        except InputError as fault:
+            return replace(page, fault=fault)
+        page = replace(page, header=table.header, earlier=earlier(upload, table.header))
+        page = replace(page, like=_like(page.earlier, like))
+        choices = page.like.choices if page.like else guessed_choices(table.header)
+        return _looked_at(path, replace(page, choices=_with_site(choices, page.sites)))
+
+
+def look_again(upload: Upload, form: Mapping[str, str], mapping_file: bytes | None, *, check: bool, actor: str) -> Page:
+    """The page with the choices of a sent form, or of the mapping file sent with it.
+
+    `check` goes through the whole file, writing nothing.
+    """
+    with uploads.opened(upload) as path:
+        page, fault = _chosen(upload, path, form, mapping_file)
+        page = _looked_at(path, page) if fault is None else replace(page, fault=fault)
+        if not check or page.fault:
+            return page
+        try:
+            _check_told(page, source=True)
+            with uploads.in_hand(upload.id):
+                return replace(page, report=import_calls(path, _options(page, dry_run=True), actor=actor))
+        except AftercallError as fault:
+            return replace(page, fault=fault)
+
+
+def take_in(upload: Upload, form: Mapping[str, str], mapping_file: bytes | None, *, actor: str) -> Page | ImportReport:
+    """Imports the file with the choices of a sent form, and lets go of it; commits.
+
+    The report where it was taken in; the page with its fault where the file as a whole could not be.
+    """
+    with uploads.opened(upload) as path:
+        page, fault = _chosen(upload, path, form, mapping_file)
+        if fault is not None:
+            return replace(page, fault=fault)
+        try:
+            _check_told(page, source=True)
+            report = import_calls(path, _options(page, dry_run=False), actor=actor)
+        except AftercallError as fault:
+            db.session.rollback()
+            return replace(_looked_at(path, page), fault=fault)
+    record = db.session.get(ImportRecord, report.import_id)
+    audit.record(actor, IMPORTED, record, **({} if report.nothing_taken else kept(page.choices)))
+    uploads.drop(upload)
+    db.session.commit()
+    return report
+
+
+def earlier(upload: Upload, header: Sequence[str]) -> list[Earlier]:
+    """The organisation's imports by this page whose choices fit such a header, latest first; equal choices once."""
+    rows = db.session.execute(
+        select(ImportRecord.id, ImportRecord.file_name, AuditEntry.at, AuditEntry.detail)
+        .join(AuditEntry, AuditEntry.subject_id == ImportRecord.id)
+        .where(
+            AuditEntry.subject_type == ImportRecord.__tablename__,
+            AuditEntry.action == IMPORTED,
+            ImportRecord.organisation_id == upload.organisation_id,
+        )
+        .order_by(AuditEntry.id.desc())
+        .limit(LOOKED_BACK)
+    )
+    found: dict[str, Earlier] = {}
+    for import_id, file_name, at, detail in rows:
+        choices = taken_up(detail, header)
+        if choices is not None:
+            found.setdefault(repr(choices), Earlier(import_id, file_name, at, choices))
+    return list(found.values())[:MOST_EARLIER]
+
+
+def _like(known: Sequence[Earlier], like: str) -> Earlier | None:
+    if not like:
+        return known[0] if len(known) == 1 else None
+    return next((each for each in known if str(each.import_id) == like), None)
+
+
+def _empty(upload: Upload) -> Page:
+    organisation = db.session.get_one(Organisation, upload.organisation_id)
+    sites = db.session.scalars(
+        select(Site).where(Site.organisation_id == organisation.id).order_by(Site.name, Site.id)
+    ).all()
+    sources = db.session.scalars(
+        select(ImportRecord.source)
+        .where(
+            ImportRecord.organisation_id == organisation.id,
+            ImportRecord.kind == ImportKind.CALLS,
+            ImportRecord.source != "",
+        )
+        .distinct()
+        .order_by(ImportRecord.source)
+        .limit(LOOKED_BACK)
+    ).all()
+    return Page(upload, organisation, sites, _with_site(Choices(), sites), sources=sources)
+
+
+def _with_site(choices: Choices, sites: Sequence[Site]) -> Choices:
+    """Where there is only one site, it is that one; one that is no more is none."""
+    if choices.site in {site.key for site in sites}:
+        return choices
+    only = sites[0].key if len(sites) == 1 and "site" not in choices.columns else ""
+    return replace(choices, site=only)
+
+
+def _chosen(
+    upload: Upload, path: Path, form: Mapping[str, str], mapping_file: bytes | None
+) -> tuple[Page, AftercallError | None]:
+    """The page with what the form says, and what is wrong with it if anything is."""
+    page, name = _empty(upload), form.get("format", "")
+    try:
+        mapping = None if mapping_file is None else _mapping_in(mapping_file, path)
+        name = (mapping and mapping.format) or name
+        table = open_table(path, name or None)
+        page = replace(page, header=table.header, earlier=earlier(upload, table.header))
+        # Columns come by their number: those of a file read in another way are others.
+        same = form.get("read_as", "") == name
+        choices = chosen(form, table.header) if same else guessed_choices(table.header)
+        if mapping is not None:
+            choices = _over(choices_of(mapping, table.header), choices)
+        _check_named(page, choices)
+        choices = replace(choices, format=name)
+        return replace(page, choices=choices if same else _with_site(choices, page.sites)), None
+    except AftercallError as fault:
+        return replace(page, choices=replace(page.choices, format=name)), fault
+
+
+def _check_named(page: Page, choices: Choices) -> None:
+    """The names of columns are kept with the choices: a contact in the place of one must not be."""
+    for name, column in choices.columns.items():
+        if discreet(column, page.organisation.country) != column:
+            raise InputError(
+                "the first line of the file seems to be a call already, not the names of its columns",
+                where=LABELS[name],
+                how="Put a line with the columns' names first, and hand the file in again.",
+            )
+
+
+def _mapping_in(content: bytes, path: Path) -> CallMapping:
+    """The mapping of a mapping file. Raises InputError where it is none."""
+    name = "the mapping file"
+    if len(content) > LONGEST_MAPPING:
+        raise InputError(f"is longer than {LONGEST_MAPPING:,} bytes", where=name, how="Hand in a mapping file.")
+    beside = path.with_name(f"{path.name}.mapping.toml")
+    beside.write_bytes(content)
+    try:
+        return read_mapping(beside)
+    except RecursionError:
+        raise InputError("is nested too deeply", where=name, how="docs/intake.md explains mapping files.") from None
+
+
+def _over(of_file: Choices, before: Choices) -> Choices:
+    """The choices of a mapping file; site and agents, of which it says nothing, stay as they were chosen."""
+    return replace(
+        of_file, site=before.site, create_agents=before.create_agents, source=of_file.source or before.source
+    )
+
+
+def _looked_at(path: Path, page: Page) -> Page:
+    """The page with the file's first rows as they would be read."""
+    try:
+        page = replace(page, found_format=_format_of(path, page.choices.format))
+        _check_told(page, source=False)
+        return replace(page, preview=preview(path, _options(page, dry_run=True)))
+    except AftercallError as fault:
+        return replace(page, fault=fault)
+
+
+def _check_told(page: Page, *, source: bool) -> None:
+    """What the command line asks for in its own words, in those of the page: the site, and the source where needed."""
+    choices = page.choices
+    if not choices.site and "site" not in choices.columns and "site" not in choices.rest.get("constants", {}):
+        raise InputError(
+            "nothing says at which site the calls were",
+            where="Site",
+            how="Choose the site, or the column that names it.",
+        )
+    if source and not choices.site and not choices.source:
+        raise InputError(
+            "calls whose rows name their site need a source", where="Source", how="Type the telephone system's name."
+        )
+
+
+def _format_of(path: Path, name: str) -> str:
+    table = open_table(path, name or None)
+    return table.format.name if table.format else ""
+
+
+def _options(page: Page, *, dry_run: bool) -> CallOptions:
+    choices = page.choices
+    return CallOptions(
+        organisation=page.organisation.key,
+        site=choices.site or None,
+        source=choices.source or None,
+        mapping=choices.mapping(),
+        create_agents=choices.create_agents,
+        date_order=cast(DateOrder | None, choices.date_order or None),
+        format=choices.format or None,
+        dry_run=dry_run,
+    )

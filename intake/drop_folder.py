@@ -1,0 +1,299 @@
+"""The drop folder: files that are laid into a feed's folder are taken in, once each, and put away with their report.
+
+complete -> claimed (renamed into taking/) -> imported -> put away (done/ or failed/) with its report beside it
+
+A file left in taking/ by a process that was killed is taken up again by the next look: importing twice changes nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from sqlalchemy import select
+from sqlalchemy.exc import InterfaceError, OperationalError
+
+from intake import drop_files
+from intake.calls import import_calls
+from intake.drop_files import DONE, FAILED, Found, Stamp
+from intake.drop_report import LeftAlone, Look, Outcome, Taken, nothing_came_of_it, number_of
+from intake.drop_settings import Feed, FeedKind, read_feed
+from intake.optouts import import_optouts
+from intake.reports import ImportReport, file_sha256
+from intake.roster import import_roster
+from intake.roster_file import read_roster
+from survey import clock, settings
+from survey.clock import iso
+from survey.db import db
+from survey.errors import AftercallError, InputError, Refused
+from survey.logs import logger
+from survey.models import ImportRecord
+
+# The first of the two numbers of a feed's advisory lock; the second is made of the feed's name.
+LOCK = 4205
+# A picker whose machine vanishes lets go of its feed within about 12 seconds.
+LOCKING_CONNECTION = {
+    "application_name": "aftercall drop folder",
+    "tcp_keepalives_idle": "5",
+    "tcp_keepalives_interval": "3",
+    "tcp_keepalives_count": "2",
+}
+BETWEEN_LOOKS_SECONDS = 1.0
+DATABASE_AWAY = (OperationalError, InterfaceError, psycopg.OperationalError)
+AWAY = "the database went away"
+# What is no fault of a file, and may be over a minute later.
+NOT_NOW = (OSError, Refused, *DATABASE_AWAY)
+
+log = logger("intake")
+
+
+class DropFolder:
+    """A picker, which remembers how each file was when it looked last. It serves one thread at a time."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, dict[str, Stamp]] = {}
+        self._told: set[LeftAlone] = set()
+        self._served = ""
+
+    def beat(self) -> None:
+        """The scheduler's chore: takes one file at most, so that the other chores' turn comes.
+
+        Does nothing when no drop folder is set. Raises OperationalError when the database is away.
+        """
+        if settings.current().intake_dir is not None:
+            self.look(at_most=1)
+
+    def pick_up(self) -> Look:
+        """Looks twice, a moment apart, so that everything complete is taken. Raises as `look` does."""
+        self.look(at_most=0)
+        time.sleep(BETWEEN_LOOKS_SECONDS)
+        return self.look()
+
+    def look(self, at_most: int | None = None) -> Look:
+        """Takes `at_most` so many complete files (None: all); commits. What is wrong with one stops no other.
+
+        Raises InputError when no drop folder is set, OperationalError when the database is away.
+        """
+        root = settings.current().intake_dir
+        if root is None:
+            raise InputError("no drop folder is set", where="INTAKE_DIR", how=".env.example explains it.")
+        look = Look(at_most)
+        with _turns() as turns:
+            for folder in self._folders(root, look):
+                self._serve(folder, turns, look)
+        self._tell(look)
+        return look
+
+    def _folders(self, root: Path, look: Look) -> list[Path]:
+        """The feeds' folders, first those behind the one served last: none waits for ever for another's many files."""
+        try:
+            entries = [entry for entry in root.iterdir() if not entry.name.startswith(".")]
+        except OSError as error:
+            look.leave(f"INTAKE_DIR ({root})", f"cannot be read: {error.strerror}", faulty=True)
+            return []
+        for entry in entries:
+            if not entry.is_dir() and not entry.name.casefold().startswith("readme"):
+                look.leave(entry.name, "lies beside the feeds' folders, not in one of them")
+        folders = [entry for entry in entries if entry.is_dir()]
+        return sorted(folders, key=lambda folder: (folder.name <= self._served, folder.name))
+
+    def _serve(self, folder: Path, turns: _Turns, look: Look) -> None:
+        try:
+            feed = read_feed(folder)
+            with turns.at(feed) as ours:
+                if ours:
+                    self._take_from(feed, turns, look)
+                else:
+                    look.leave(feed.name, "another picker is at work here")
+        except InputError as error:
+            look.left_alone.append(LeftAlone(folder.name, str(error), faulty=True))
+        except OSError as error:
+            look.leave(folder.name, f"cannot be looked through: {error.strerror}", faulty=True)
+        except DATABASE_AWAY:
+            db.session.rollback()
+            look.leave(folder.name, AWAY, faulty=True)
+
+    def _take_from(self, feed: Feed, turns: _Turns, look: Look) -> None:
+        drop_files.make_folders(feed)
+        for path in drop_files.left_over(feed):
+            if not look.full:
+                self._take(feed, path, turns, look)
+        for file in self._found(feed):
+            if file.waits or look.full:
+                look.leave(f"{feed.name}/{file.name}", file.waits or "is complete; its turn comes at a next look")
+            elif (claimed := _claimed(feed, file.name, look)) is not None:
+                self._take(feed, claimed, turns, look)
+
+    def _found(self, feed: Feed) -> list[Found]:
+        files = drop_files.found(feed, self._seen.get(feed.name, {}), clock.now())
+        self._seen[feed.name] = {file.name: file.stamp for file in files}
+        return files
+
+    def _take(self, feed: Feed, path: Path, turns: _Turns, look: Look) -> None:
+        """Imports a claimed file and puts it away. What is no fault of the file leaves it claimed for the next look."""
+        try:
+            outcome = _imported(feed, path)
+            turns.check()
+            _put_away(feed, path, outcome, look)
+            self._served = feed.name
+        except NOT_NOW as error:
+            db.session.rollback()
+            look.leave(
+                f"{feed.name}/{path.name}", f"is not in yet: {_said(error)}; the next look tries again", faulty=True
+            )
+
+    def _tell(self, look: Look) -> None:
+        """What needs a person goes to the log: when it turns up, not at every look while it lasts."""
+        faulty = {left for left in look.left_alone if left.faulty}
+        for left in look.left_alone:
+            if left.faulty and left not in self._told:
+                log.warning("the drop folder needs a person", what=left.what, why=left.why)
+        self._told = faulty
+
+
+class _Turns:
+    """One picker at a feed at a time, on whatever machines they run: an advisory lock, gone when its holder is.
+
+    Asked on the driver's own connection: ours would connect anew when it is lost, and hold nothing without a word.
+    """
+
+    def __init__(self, connection: psycopg.Connection) -> None:
+        self._connection = connection
+
+    @contextmanager
+    def at(self, feed: Feed) -> Iterator[bool]:
+        """Whether the feed is ours within the block; does not wait."""
+        lock = [LOCK, feed.name]
+        ours = bool(self._ask("SELECT pg_try_advisory_lock(%s, hashtext(%s))", lock))
+        try:
+            yield ours
+        finally:
+            if ours:
+                with suppress(psycopg.OperationalError):  # a lost connection holds no lock
+                    self._ask("SELECT pg_advisory_unlock(%s, hashtext(%s))", lock)
+
+    def check(self) -> None:
+        """Raises psycopg.OperationalError when the connection is lost, and with it every turn."""
+        self._ask("SELECT 1", [])
+
+    def _ask(self, statement: str, values: list[object]) -> Any:
+        row = self._connection.execute(statement, values).fetchone()
+        return row and row[0]
+
+
+@contextmanager
+def _turns() -> Iterator[_Turns]:
+    """On a connection of its own, which no transaction ends and which is closed at the end, not used again."""
+    with db.engine.connect() as connection:
+        connection = connection.execution_options(isolation_level="AUTOCOMMIT")
+        driver: Any = connection.connection.driver_connection
+        connection.detach()
+        for setting in LOCKING_CONNECTION.items():
+            driver.execute("SELECT set_config(%s, %s, false)", setting)
+        yield _Turns(driver)
+
+
+def _claimed(feed: Feed, name: str, look: Look) -> Path | None:
+    try:
+        return drop_files.claim(feed, name)
+    except OSError as error:
+        look.leave(f"{feed.name}/{name}", f"cannot be taken: {error.strerror}", faulty=True)
+        return None
+
+
+def _imported(feed: Feed, path: Path) -> Outcome:
+    """What came of a claimed file. Raises one of NOT_NOW for what is no fault of the file."""
+    try:
+        stamp = drop_files.stamp_of(path)
+        report = IMPORTERS[feed.settings.kind](feed, path)
+        if drop_files.stamp_of(path) != stamp:
+            raise OSError(0, "it was written to while it was read")
+        return report
+    except Refused as refusal:
+        db.session.rollback()
+        if _was_undone(feed, path):
+            return refusal
+        raise
+    except NOT_NOW:
+        raise
+    except AftercallError as refusal:
+        db.session.rollback()
+        return refusal
+    except Exception:
+        db.session.rollback()
+        log.exception("a file of the drop folder met a fault of this service", feed=feed.name, file=path.name)
+        what = "could not be taken in because of a fault of this service"
+        return AftercallError(what, where=path.name, how="The service's log says more.")
+
+
+def _was_undone(feed: Feed, path: Path) -> bool:
+    """Whether a person undid the file's import while it ran: it must not begin anew by itself."""
+    its = select(ImportRecord.undone_at).where(ImportRecord.actor == feed.actor, ImportRecord.file_name == path.name)
+    return db.session.scalar(its.order_by(ImportRecord.id.desc()).limit(1)) is not None
+
+
+def _said(error: BaseException) -> str:
+    if isinstance(error, OSError):
+        return str(error.strerror)
+    return error.what if isinstance(error, Refused) else AWAY
+
+
+def _put_away(feed: Feed, path: Path, outcome: Outcome, look: Look) -> None:
+    """Raises OSError when the file cannot be moved; a report that cannot be written holds nothing up."""
+    folder = FAILED if nothing_came_of_it(outcome) else DONE
+    now = clock.now()
+    target = drop_files.put_away(path, feed.folder / folder, number_of(outcome), now)
+    taken = Taken(feed.name, path.name, f"{folder}/{target.name}", iso(now), _sha256(target, outcome), outcome)
+    look.taken.append(taken)
+    log.info(
+        "a file of the drop folder was taken",
+        feed=feed.name,
+        file=path.name,
+        place=taken.place,
+        import_id=number_of(outcome),
+        **({"refused": str(outcome)} if isinstance(outcome, AftercallError) else _counts(outcome)),
+    )
+    try:
+        drop_files.write_reports(target, taken.as_dict(), taken.lines(), _rejects_of(outcome))
+    except OSError as error:
+        look.leave(f"{feed.name}/{taken.place}", f"its report could not be written: {error.strerror}", faulty=True)
+
+
+def _sha256(file: Path, outcome: Outcome) -> str | None:
+    """The file's; None for one that cannot be read."""
+    if not isinstance(outcome, AftercallError):
+        return outcome.sha256
+    try:
+        return file_sha256(file)
+    except InputError:
+        return None
+
+
+def _counts(report: ImportReport) -> dict[str, int]:
+    return {count: getattr(report, count) for count in ("read", "new", "updated", "unchanged", "rejected")}
+
+
+def _rejects_of(outcome: Outcome) -> Path | None:
+    if isinstance(outcome, AftercallError) or outcome.rejects_file is None:
+        return None
+    return Path(outcome.rejects_file)
+
+
+def _import_roster(feed: Feed, path: Path) -> ImportReport:
+    """A feed brings in the roster of its own organisation and of no other."""
+    key = read_roster(path).organisation.entry.key
+    if key != feed.settings.organisation:
+        what = f"is the roster of {key!r}, but this feed is of {feed.settings.organisation!r}"
+        raise InputError(what, where=path.name, how="Hand it in at the feed of its organisation.")
+    return import_roster(path, actor=feed.actor)
+
+
+IMPORTERS: Mapping[FeedKind, Callable[[Feed, Path], ImportReport]] = {
+    FeedKind.CALLS: lambda feed, path: import_calls(path, feed.call_options(), actor=feed.actor),
+    FeedKind.ROSTER: _import_roster,
+    FeedKind.OPTOUTS: lambda feed, path: import_optouts(path, feed.settings.organisation, actor=feed.actor),
+}

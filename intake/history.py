@@ -1,0 +1,95 @@
+"""The imports' history: who handed in which file when, and what became of its rows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import select
+
+from intake.calls import find_organisation
+from survey.clock import iso
+from survey.db import db
+from survey.errors import NotFound
+from survey.models import ImportRecord, Organisation
+
+COUNTS = ("new", "updated", "unchanged", "rejected")
+
+
+def listed(organisation_key: str) -> list[dict[str, Any]]:
+    """The imports of an organisation, oldest first. Raises NotFound for an unknown one."""
+    organisation = find_organisation(organisation_key)
+    query = select(ImportRecord).where(ImportRecord.organisation_id == organisation.id).order_by(ImportRecord.id)
+    return [_told(record) for record in db.session.scalars(query)]
+
+
+def shown(number: int) -> dict[str, Any]:
+    """One import, with the organisation's key. Raises NotFound when there is none of this number."""
+    record = db.session.get(ImportRecord, number)
+    if record is None:
+        raise NotFound(f"there is no import {number}", how="flask imports list --organisation KEY lists them.")
+    organisation = db.session.get(Organisation, record.organisation_id) if record.organisation_id else None
+    return {**_told(record), "organisation": None if organisation is None else organisation.key}
+
+
+def line(record: dict[str, Any]) -> str:
+    """One import of a list for a person."""
+    undone = "  undone" if record["undone_at"] else "" if record["finished_at"] else "  not finished"
+    counts = ", ".join(f"{record[count]:,} {count}" for count in COUNTS)
+    return (
+        f"{record['id']:>6}  {record['started_at']}  {record['kind']:<8}  {record['file_name']}"
+        f"  by {record['actor']}: {record['read']:,} read: {counts}{undone}"
+    )
+
+
+def lines(record: dict[str, Any]) -> list[str]:
+    """One import for a person, all of it."""
+    counts = ", ".join(f"{record[count]:,} {count}" for count in COUNTS)
+    source = f", source {record['source']}" if record["source"] else ""
+    return [
+        f"Import {record['id']} ({record['kind']}) of {record['organisation'] or 'no organisation'}{source}",
+        f"File: {record['file_name']}",
+        f"SHA-256: {record['sha256']}",
+        f"By: {record['actor']}, from {record['started_at']} {_until(record)}",
+        f"{record['read']:,} rows read: {counts}.",
+        *(f"Note: {count:,} {note}." for note, count in record["notes"].items()),
+        *(f"Rejected {count:,}: {reason}." for reason, count in record["rejected_by"].items()),
+        *_rejects(record["rejects_file"]),
+        f"Undone: {record['undone_at']} by {record['undone_by']}." if record["undone_at"] else "Undone: no.",
+    ]
+
+
+def _told(record: ImportRecord) -> dict[str, Any]:
+    return {
+        "id": record.id,
+        "kind": record.kind.value,
+        "source": record.source,
+        "file_name": record.file_name,
+        "sha256": record.sha256,
+        "started_at": iso(record.started_at),
+        "finished_at": iso(record.finished_at) if record.finished_at else None,
+        "actor": record.actor,
+        "read": record.read,
+        **{count: getattr(record, count) for count in COUNTS},
+        "rejected_by": _most_first(record.rejected_by),
+        "notes": _most_first(record.notes),
+        "rejects_file": record.rejects_file,
+        "undone_at": iso(record.undone_at) if record.undone_at else None,
+        "undone_by": record.undone_by,
+    }
+
+
+def _most_first(counts: dict[str, Any]) -> dict[str, Any]:
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+
+def _until(record: dict[str, Any]) -> str:
+    if record["finished_at"]:
+        return f"to {record['finished_at']}"
+    return "and not finished: it is still running, or was stopped; handing the file in again completes it"
+
+
+def _rejects(file: str | None) -> list[str]:
+    if file is None:
+        return []
+    return [f"Every rejected row: {file}{'' if Path(file).exists() else ' (not on this machine, or deleted)'}"]
