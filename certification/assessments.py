@@ -11,16 +11,19 @@ from typing import Any
 
 from sqlalchemy import select
 
-from certification import certificates, counts, evidence, programmes, standings
+from certification import certificates, counts, evidence, feed, programmes, standings
 from certification.rules import RuleSet
 from certification.standings import Standing
 from survey import audit, clock, lifecycle, logs
 from survey.clock import iso
+from survey.completeness import Report
 from survey.db import db
 from survey.errors import AftercallError, Refused
 from survey.models import Assessment, Level, Period
 
 log = logs.logger("certification")
+
+UNEXPLAINED = "two counts of its surveys differed (the log says so), or the scheduler has not come to it yet"
 
 
 class Disagreement(AftercallError):
@@ -34,7 +37,8 @@ def decide_due() -> list[Assessment]:
 
     The decision day begins in the zone of the period's first site. A period with surveys that another machine is just
     closing waits for the next call, one that another machine is deciding is left to it. One on which the two counts
-    disagree stays undecided, with an error in the log; it does not hold up the others.
+    disagree, or in whose days control totals show a gap, stays undecided, which the log says; it does not hold up the
+    others, and is looked at again at the next call.
     """
     due = _due()
     if due:
@@ -70,16 +74,19 @@ def _decided(period: Period) -> list[Assessment]:
             return decide(period)
     except Disagreement as error:
         log.error("nothing decided", period=period.id, reason=str(error))
-        return []
+    except feed.Incomplete as error:
+        # How many only: the gaps themselves name people.
+        log.warning("decision blocked by gaps in the control totals", period=period.id, gaps=error.gaps)
+    return []
 
 
 def decide(period: Period) -> list[Assessment]:
     """Decides every subject of the period (a row the caller has locked) from what is frozen now.
 
-    Raises Refused before its day, after its decision, or while one of its surveys is open; Disagreement when a second
-    count differs from the first.
+    Raises Refused before its day, after its decision, or while one of its surveys is open, Incomplete (which is one)
+    while control totals show a gap within its days; Disagreement when a second count differs from the first.
     """
-    _check_decidable(period)
+    handed_in = _check_decidable(period)
     question = standings.question_of(period)
     found = standings.answer(question)
     lines = evidence.lines_of(question)
@@ -94,6 +101,7 @@ def decide(period: Period) -> list[Assessment]:
         period,
         assessments=len(made),
         certificates=len(awarded),
+        control_totals=handed_in.cells,
         evidence_sha256=evidence.sha256([each.evidence_sha256 for each in made]),
     )
     db.session.flush()
@@ -101,7 +109,17 @@ def decide(period: Period) -> list[Assessment]:
     return made
 
 
-def _check_decidable(period: Period) -> None:
+def why_undecided(period: Period) -> str:
+    """What a period whose day has come waits for, for a person to read."""
+    still_open = counts.still_open(standings.question_of(period).frame)
+    if still_open:
+        return f"surveys still open: {still_open}"
+    report = feed.compared(period)
+    return str(feed.Incomplete(report, period.programme.organisation.key)) if report.gaps else UNEXPLAINED
+
+
+def _check_decidable(period: Period) -> Report:
+    """Raises Refused for a period that must not be decided now; returns what its control totals say."""
     if period.decided_at is not None:
         raise Refused(f"the period was decided on {iso(period.decided_at)}", how="A decision is made once.")
     moment = programmes.decision_moment(period)
@@ -112,6 +130,10 @@ def _check_decidable(period: Period) -> None:
     still_open = counts.still_open(standings.question_of(period).frame)
     if still_open:
         raise Refused(f"surveys of the period still open: {still_open}", how="They close at their deadlines; wait.")
+    report = feed.compared(period)
+    if report.gaps:
+        raise feed.Incomplete(report, period.programme.organisation.key)
+    return report
 
 
 def _close_what_is_over() -> None:

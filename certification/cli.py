@@ -120,7 +120,7 @@ def show_standings(
 def assess(as_json: bool) -> None:
     """Makes every decision whose announced day has come; before the day, or a second time, it does nothing.
 
-    Exit status 1 when one is due and cannot be made yet.
+    Exit status 1 when one is due and cannot be made yet; it says why.
     """
     made = assessments.decide_due()
     ended = certificates.withdraw_closed_sites()
@@ -128,11 +128,12 @@ def assess(as_json: bool) -> None:
     waiting = assessments.undecided()
     lines = [f"{each.level:<12} {each.subject_name:<28} {_decided(each)}" for each in made]
     lines += [f"withdrawn: {each.subject_name}, {each.withdrawn_reason}" for each in ended]
-    lines += [f"not decided: {_waiting(each)}" for each in waiting]
+    reasons = [assessments.why_undecided(each) for each in waiting]
+    lines += [f"not decided: {_waiting(each)}: {why}" for each, why in zip(waiting, reasons, strict=True)]
     report = {
         "assessments": [_assessment(each) for each in made],
         "withdrawn": [each.public_id for each in ended],
-        "not_decided": [_period(each) for each in waiting],
+        "not_decided": [_period(each) | {"reason": why} for each, why in zip(waiting, reasons, strict=True)],
     }
     emit(report, lines or ["Nothing is due."], as_json)
     if waiting:
@@ -215,10 +216,7 @@ def _latest_period(programme: Programme) -> Period:
 
 
 def _waiting(period: Period) -> str:
-    return (
-        f"{period.programme.name}, {period.starts_on} to {period.ends_on}, due on {period.decision_on}:"
-        " a survey is still open, or two counts disagree; the log says which"
-    )
+    return f"{period.programme.name}, {period.starts_on} to {period.ends_on}, due on {period.decision_on}"
 
 
 def _period(period: Period) -> dict[str, Any]:

@@ -77,7 +77,7 @@ def refresh_statistics() -> None:
     It plans by figures that may be from before a bulk import, and a plan made for empty tables takes minutes on full
     ones.
     """
-    db.session.execute(text("ANALYZE surveys, calls, responses"))
+    db.session.execute(text("ANALYZE surveys, calls, responses, control_totals"))
 
 
 def rows(frame: Frame) -> list[Row[Any]]:

@@ -36,8 +36,8 @@ class Wanted:
             external_id=_text(args.get("id", ""), "id"),
             agent=_text(args.get("agent", ""), "agent"),
             site_id=number_in(args.get("site", ""), "site"),
-            first=_day(args.get("from", ""), "from"),
-            last=_day(args.get("to", ""), "to"),
+            first=day_in(args.get("from", ""), "from"),
+            last=day_in(args.get("to", ""), "to"),
             before=_position(args.get("before", "")),
         )
 
@@ -97,6 +97,19 @@ def number_in(text: str, field: str) -> int | None:
     return int(text)
 
 
+def day_in(text: str, field: str) -> date | None:
+    """A day of the address's query, None when empty. Raises InputError naming `field`."""
+    if not text:
+        return None
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        raise InputError(f"{text!r} is not a date", where=field, how="Write it as 2026-03-12.") from None
+    if not 1970 <= day.year <= 9000:
+        raise InputError(f"{text!r} is out of range", where=field, how="Choose a year from 1970 on.")
+    return day
+
+
 def _of_site(site: Site, wanted: Wanted, agents: list[int] | None) -> Select[int, datetime]:
     newest_first = (Call.ended_at.desc(), Call.id.desc())
     return (
@@ -147,18 +160,6 @@ def _text(text: str, field: str) -> str:
     if "\0" in text:
         raise InputError("contains a NUL byte", where=field, how="Type it anew.")
     return text.strip()
-
-
-def _day(text: str, field: str) -> date | None:
-    if not text:
-        return None
-    try:
-        day = date.fromisoformat(text)
-    except ValueError:
-        raise InputError(f"{text!r} is not a date", where=field, how="Write it as 2026-03-12.") from None
-    if not 1970 <= day.year <= 9000:
-        raise InputError(f"{text!r} is out of range", where=field, how="Choose a year from 1970 on.")
-    return day
 
 
 def _position(text: str) -> tuple[datetime, int] | None:

@@ -55,7 +55,7 @@ def _overdue_assessments(within: Scope, now: datetime) -> Iterator[Item]:
     for period in periods:
         yield Item(
             f"{period.programme.name}: the decision announced for {period.decision_on:%d %b %Y} is not made.",
-            "Run flask certification assess.",
+            "Run flask certification assess: it says what is in the way.",
         )
 
 

@@ -10,7 +10,7 @@ from fractions import Fraction
 from sqlalchemy import select
 from sqlalchemy.orm import joinedload, selectinload
 
-from certification import programmes, rules
+from certification import assessments, programmes, rules
 from certification import standings as certification_standings
 from certification import words as certification_words
 from certification.rules import RuleSet
@@ -47,7 +47,10 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Page:
-    """One programme's standings over some days. `programme` is None when there is none in reach."""
+    """One programme's standings over some days. `programme` is None when there is none in reach.
+
+    `waits_for`: why the period, whose day has come, is not decided.
+    """
 
     programmes: list[Programme]
     programme: Programme | None = None
@@ -57,6 +60,7 @@ class Page:
     ends_on: date | None = None
     rule: RuleSet | None = None
     standings: tuple[Standing, ...] = ()
+    waits_for: str = ""
 
     @property
     def line(self) -> Fraction | None:
@@ -100,7 +104,12 @@ def _announced(known: list[Programme], programme: Programme, periods: tuple[Peri
         period.ends_on,
         programmes.rule_of(period),
         tuple(certification_standings.for_period(period)),
+        assessments.why_undecided(period) if _overdue(period) else "",
     )
+
+
+def _overdue(period: Period) -> bool:
+    return period.decided_at is None and programmes.decision_moment(period) <= clock.now()
 
 
 def last_complete_months(today: date, months: int) -> tuple[date, date]:

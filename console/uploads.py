@@ -34,8 +34,8 @@ LONGEST_SENT = 512 * 1024 * 1024
 # Bytes of UTF-8 that a file's name is cut to: file systems take 255.
 LONGEST_NAME = 100
 LONGEST_ENDING = 12
-# Any number no other advisory lock of ours uses.
-_IN_HAND = 0x1A7F
+# Any number no other advisory lock of ours uses (others: survey/turns.py, intake/bulk.py, intake/drop_folder.py).
+_IN_HAND = 0x1A81
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,19 @@ from flask_login import current_user
 from flask_wtf import CSRFProtect
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from console import calls, campaigns, imports, mapping_file, overview, scope, standings, story, upload_page, uploads
+from console import (
+    calls,
+    campaigns,
+    completeness,
+    imports,
+    mapping_file,
+    overview,
+    scope,
+    standings,
+    story,
+    upload_page,
+    uploads,
+)
 from intake import undo
 from scheduler import campaigns as campaign_acts
 from survey import clock
@@ -112,6 +124,13 @@ def show_standings() -> ResponseReturnValue:
     within = scope.current()
     wanted = standings.Wanted.parsed(request.args)
     return render_template("console/standings.html", page=standings.read(within, wanted))
+
+
+@blueprint.get("/completeness")
+@signed_in(*scope.STANDING_READERS)
+def show_completeness() -> ResponseReturnValue:
+    wanted = completeness.Wanted.parsed(request.args)
+    return render_template("console/completeness.html", page=completeness.read(scope.current(), wanted))
 
 
 # --- what was handed in ---

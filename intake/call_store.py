@@ -241,7 +241,7 @@ def _check_agents(batch: Sequence[IncomingCall]) -> None:
     if len(db.session.scalars(select(Agent.id).where(is_any(Agent.id, list(wanted)))).all()) < len(wanted):
         raise Refused(
             "agents of these calls are gone: the import that made them has just been undone",
-            how="What was read so far is in. Import the file again to complete it.",
+            how="Import the file again.",
         )
 
 

@@ -61,7 +61,8 @@ def is_older(before: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
 def changes_of(before: Mapping[str, Any], values: Mapping[str, Any], columns: Collection[str], contact: bool) -> Values:
     """The columns in which a record differs from what is stored, as far as it says anything about them.
 
-    The newest version counts as a whole. An older one only gives the contact where none is known: a cell that the
+    A record without the system's stamp erases nothing: an empty cell may be one that its sender left out. With stamps the
+    newest version counts as a whole. An older one only gives the contact where none is known: a cell that the
     newest leaves empty is empty, so that the order in which versions arrive makes no difference.
     """
     said = CONTACT if contact else ()
@@ -70,7 +71,7 @@ def changes_of(before: Mapping[str, Any], values: Mapping[str, Any], columns: Co
     else:
         names = [*columns, *said, *(("internal",) if values["internal"] else ())]
     if values["recorded_at"] is None:
-        names = [name for name in names if name != "recorded_at"]
+        names = [name for name in names if name in CONTACT or values[name] is not None]
     return {name: values[name] for name in names if values[name] != before[name]}
 
 

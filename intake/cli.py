@@ -17,6 +17,7 @@ from intake.mapping import CallMapping, DateOrder, read_mapping
 from intake.progress import bar
 from intake.reports import ImportReport
 from intake.roster import import_roster
+from intake.totals_cli import totals
 from intake.undo import undo
 from survey import audit
 from survey.commands import PoliteGroup, emit, json_option
@@ -28,6 +29,7 @@ organisation_option = click.option("--organisation", required=True, metavar="KEY
 
 roster = PoliteGroup("roster", help="Sites, supervisors, agents and their assignments.")
 calls = PoliteGroup("calls", help="Completed calls.")
+calls.add_command(totals)
 optouts = PoliteGroup("optouts", help="Contacts that asked to be left alone.")
 imports = PoliteGroup("imports", help="What was handed in: who, when, and what became of every row.")
 

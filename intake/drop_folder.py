@@ -26,6 +26,7 @@ from intake.optouts import import_optouts
 from intake.reports import ImportReport, file_sha256
 from intake.roster import import_roster
 from intake.roster_file import read_roster
+from intake.totals import import_totals
 from survey import clock, settings
 from survey.clock import iso
 from survey.db import db
@@ -296,4 +297,5 @@ IMPORTERS: Mapping[FeedKind, Callable[[Feed, Path], ImportReport]] = {
     FeedKind.CALLS: lambda feed, path: import_calls(path, feed.call_options(), actor=feed.actor),
     FeedKind.ROSTER: _import_roster,
     FeedKind.OPTOUTS: lambda feed, path: import_optouts(path, feed.settings.organisation, actor=feed.actor),
+    FeedKind.TOTALS: lambda feed, path: import_totals(path, feed.totals_options(), actor=feed.actor),
 }

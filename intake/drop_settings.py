@@ -14,6 +14,7 @@ from sqlalchemy import select
 from intake.calls import CallOptions
 from intake.formats import FORMATS
 from intake.mapping import CallMapping, DateOrder, read_mapping, read_toml
+from intake.totals import TotalsOptions
 from survey.db import db
 from survey.errors import InputError
 from survey.models import Organisation, Site
@@ -25,6 +26,7 @@ class FeedKind(StrEnum):
     CALLS = "calls"
     ROSTER = "roster"
     OPTOUTS = "optouts"
+    TOTALS = "totals"
 
 
 # Which settings mean something to which kind, besides `kind` and `organisation`: any other one is a mistake.
@@ -32,6 +34,7 @@ USES: Mapping[FeedKind, frozenset[str]] = {
     FeedKind.CALLS: frozenset({"site", "source", "format", "mapping", "date_order", "agents"}),
     FeedKind.ROSTER: frozenset(),
     FeedKind.OPTOUTS: frozenset(),
+    FeedKind.TOTALS: frozenset({"site", "source", "date_order"}),
 }
 
 
@@ -99,6 +102,15 @@ class Feed:
             format=self.settings.format,
         )
 
+    def totals_options(self) -> TotalsOptions:
+        """How this feed's control totals are imported."""
+        return TotalsOptions(
+            organisation=self.settings.organisation,
+            site=self.settings.site,
+            source=self.settings.source,
+            date_order=self.settings.date_order,
+        )
+
 
 def read_feed(folder: Path) -> Feed:
     """The feed in a folder. Raises InputError with every fault of its settings and its mapping listed."""
@@ -162,7 +174,8 @@ def _unused(given: Mapping[str, Any]) -> list[str]:
 
 
 def _sourceless(settings: FeedSettings, mapping: CallMapping) -> list[str]:
-    if settings.kind is not FeedKind.CALLS or settings.site or settings.source or mapping.source:
+    named = settings.kind in (FeedKind.CALLS, FeedKind.TOTALS)
+    if not named or settings.site or settings.source or mapping.source:
         return []
     return ["source: is needed where no site is given: the telephone system's name"]
 

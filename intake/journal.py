@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Date, DateTime, LargeBinary
+from sqlalchemy import Date, DateTime, LargeBinary, null
 from sqlalchemy.types import TypeEngine
 
 from survey.db import Base, db
@@ -32,9 +32,9 @@ class Journal:
         self._add(model, row_id, None)
 
     def _add(self, model: type[Base], row_id: int, before: dict[str, Any] | None) -> None:
-        db.session.add(
-            ImportChange(import_id=self.import_id, row_table=model.__tablename__, row_id=row_id, before=before)
-        )
+        change = {"import_id": self.import_id, "row_table": model.__tablename__, "row_id": row_id}
+        # A bare None would be kept as the JSON value null, which is not nothing to a query.
+        db.session.add(ImportChange(**change, before=null() if before is None else before))
 
 
 def as_json(value: Any) -> Any:

@@ -41,7 +41,8 @@ LAYOUTS = tuple(
     )
 )
 _DISPOSITIONS = {"ANSWERED", "NO ANSWER", "BUSY", "FAILED", "CONGESTION"}
-_FLAGS = {"DOCUMENTATION", "BILLING", "OMIT", "DEFAULT", "UNKNOWN", "IGNORE"}
+# By name, or by number as some export it.
+_FLAGS = {"DOCUMENTATION", "BILLING", "OMIT", "DEFAULT", "UNKNOWN", "IGNORE", "1", "2", "3"}
 # A system name may go before the two numbers.
 _UNIQUE_ID = re.compile(r"(?:\S+-)?\d+\.\d+")
 _SECONDS = re.compile(r"\d{1,9}(?:\.\d+)?")
@@ -118,7 +119,7 @@ def _leg(cells: Sequence[str]) -> dict[str, str] | None:
 def _fits(leg: Mapping[str, str]) -> bool:
     return (
         leg["disposition"] in _DISPOSITIONS
-        and leg["amaflags"] in _FLAGS
+        and leg["amaflags"].upper() in _FLAGS
         and all(_SECONDS.fullmatch(leg[name]) for name in ("duration", "billsec"))
         and all(_MOMENT.fullmatch(leg[name]) for name in ("start", "end"))
         and all(_UNIQUE_ID.fullmatch(leg[name]) for name in ("uniqueid", "linkedid") if name in leg)
@@ -159,7 +160,7 @@ def _is_internal(leg: Mapping[str, str]) -> bool:
     context where calls come in.
     """
     caller = _CHANNEL.fullmatch(leg["channel"])
-    if caller is not None and caller["technology"] != "Local" and caller["peer"] == leg["src"]:
+    if caller is not None and caller["peer"] == leg["src"]:
         return True
     if _COMES_IN.search(leg["dcontext"]):
         return False

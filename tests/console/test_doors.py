@@ -20,6 +20,7 @@ PAGES = {
     "/console/calls": {"administrator", "manager", "auditor"},
     "/console/calls/{call}": {"administrator", "manager", "auditor"},
     "/console/standings": {"administrator", "manager", "auditor", "issuer"},
+    "/console/completeness": {"administrator", "manager", "auditor", "issuer"},
     "/console/imports": {"administrator", "manager", "auditor"},
     "/console/imports/{import}": {"administrator", "manager", "auditor"},
     "/console/imports/{import}/undo": {"administrator", "manager"},

@@ -310,6 +310,16 @@ def test_an_import_whose_call_was_drawn_cannot_be_undone(
     assert samples.stored().keys() == {"good"} and db.session.get_one(ImportRecord, rejected.id).undone_at is None
 
 
+def test_a_drawn_call_that_it_changed_holds_it_too(signed_in: SignedIn, place: Site, tmp_path: Path) -> None:
+    taken_in(place, tmp_path, "good,amy,2026-03-02 09:00,60")
+    second = taken_in(place, tmp_path, "good,amy,2026-03-02 09:00,61")
+    factories.draw(samples.stored()["good"], factories.campaign([place]))
+    db.session.commit()
+    page = text_of(signed_in("administrator").get(f"/console/imports/{second.id}/undo").text)
+    assert "0 calls that it brought in are removed. 1 change that it made" in page
+    assert "1 of its calls has gone through the draw by now." in page
+
+
 def test_a_refusal_is_told_in_its_own_words(
     signed_in: SignedIn, rejected: ImportRecord, monkeypatch: pytest.MonkeyPatch
 ) -> None:

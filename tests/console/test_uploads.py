@@ -102,7 +102,7 @@ def test_a_file_is_kept_sealed_and_shown_as_it_would_be_read(manager: Browser) -
     page = text_of(manager.get(path).text)
     assert "2 HM-7 2 Mar 2026, 09:12:58 EST 09:15:21 amy yes 2:23 +1 ••••••••47, j•••@example.com en" in page, page
     assert "3 HM-8 Not taken agent: unknown agent: 'zed'" in page
-    assert "as its content shows: Text with columns (CSV)" in page
+    assert "Text with columns (CSV), as its content shows" in page
     assert samples.stored() == {} and waiting() == 1
 
 
@@ -130,7 +130,7 @@ def test_an_excel_workbook_is_read_too(manager: Browser) -> None:
         book.active.append(row)
     book.save(content)
     page = text_of(manager.get(handed_in(manager, content.getvalue(), "calls.xlsx")).text)
-    assert "as its content shows: Excel workbook" in page and "HM-7 2 Mar 2026, 09:12:58 EST" in page
+    assert "Excel workbook, as its content shows" in page and "HM-7 2 Mar 2026, 09:12:58 EST" in page
 
 
 @pytest.mark.parametrize(
@@ -171,7 +171,7 @@ def test_a_telephone_systems_own_file_needs_no_choosing(manager: Browser) -> Non
     path = handed_in(manager, ASTERISK, "Master.csv")
     answer = decide(manager, path, "look", **columns_of_table(manager.get(path).text), agents="create")
     page = text_of(answer.text)
-    assert "as its content shows: Asterisk" in page and "known for this kind of file; nothing to choose" in page
+    assert "Asterisk, as its content shows" in page and "known for this kind of file; nothing to choose" in page
     assert "1772442000.10 2 Mar 2026, 09:00:00 EST 09:02:10" in page and "+1 ••••••••47" in page
     assert "5550147" not in answer.text and "Bloggs" not in answer.text
 
@@ -679,6 +679,12 @@ def test_without_a_site_a_roster_comes_first(signed_in: SignedIn, app: Flask) ->
     db.session.commit()
     page = signed_in("manager", owner).get(NEW).text
     assert "A roster comes first" in page and 'type="file"' not in page
+
+
+def test_the_enter_key_looks_again_and_does_nothing_else(manager: Browser) -> None:
+    """A browser sends a form by the first of its buttons when somebody presses Enter in a field."""
+    buttons = re.findall(r'<button[^>]*name="action" value="(\w+)"', manager.get(handed_in(manager)).text)
+    assert buttons == ["look", "check", "import", "mapping"]
 
 
 def test_pages_are_kept_by_no_cache_and_name_their_parts(manager: Browser) -> None:

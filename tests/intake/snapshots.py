@@ -74,8 +74,7 @@ TABLES = ("calls", "call_legs", "customers", "agents", "assignments", "later_rec
 def exactly() -> dict[str, list[str]]:
     """Every row of the tables an import of calls writes, to the last bit."""
     return {
-        name: list(db.session.scalars(text(f"SELECT to_jsonb(t)::text FROM {name} t ORDER BY id")))
-        for name in TABLES
+        name: list(db.session.scalars(text(f"SELECT to_jsonb(t)::text FROM {name} t ORDER BY id"))) for name in TABLES
     }
 
 

@@ -1,18 +1,29 @@
-"""However a file is cut, shuffled and repeated, the rows stored are those of one clean file."""
+"""However a file is cut, shuffled and repeated, the rows stored are those of one clean file; each is counted once."""
 
 from __future__ import annotations
 
+import csv
+import itertools
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import nullcontext
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
+import pytest
 from flask import Flask
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import delete, select
 
+from intake import reading
+from intake.calls import RowResult
+from intake.cases import Fate
 from survey.clock import ManualClock
 from survey.db import db
-from survey.models import Agent, Assignment, Call, Customer, ImportChange, ImportRecord
+from survey.models import Agent, Assignment, Call, Campaign, Customer, Draw, ImportChange, ImportRecord
+from tests import factories
 from tests.factories import utc
 from tests.intake import samples
 
@@ -78,3 +89,75 @@ def test_any_mix_of_pieces_gives_the_rows_of_one_clean_file(
     if db.session.query(Agent).count() == 0:
         samples.place()
     assert imported(pieces) == imported([clean])
+
+
+# --- every row is counted once ---
+
+NUMBERS = itertools.count()
+HEADER = "call_id,leg,recorded_at,agent,started_at,talk_seconds,phone"
+GOOD = ("c{},,,amy,2026-03-02 09:00,{},", "c{},,,,2026-03-02 09:00,{},2125550101", "c{},,,amy,2026-03-02 09:30,{},911")
+LEGS = ("l{},a,,amy,2026-03-02 09:00,{},", "l{},b,,amy,2026-03-02 09:10,{},2125550102", "l{},,,,2026-03-02 09:20,{},")
+VERSIONS = ("v{},,2026-03-02 10:00,amy,2026-03-02 09:00,{},", "v{},,2026-03-02 11:00,,2026-03-02 09:00,{},")
+BAD = (
+    *(",,,amy,2026-03-02 09:00,5,", "x,,,zed,2026-03-02 09:00,5,", "x,,,amy,2026-02-30 09:00,5,", "x,,,amy,soon,5,"),
+    *("x,,,amy,2026-03-02 09:00,-5,", "x,,,amy,2026-03-02 09:00,6O,", "x,,never,amy,2026-03-02 09:00,5,", "x,y"),
+    *("x\0,,,amy,2026-03-02 09:00,5,", "x,,,amy,2026-03-02 09:00,5,,,z", 'x,,,"am"y,2026-03-02 09:00,5,'),
+)
+
+
+@st.composite
+def lines(draw: st.DrawFn) -> list[str]:
+    """Rows of every kind, good and bad, some of them there several times, with empty lines between them."""
+    number, talk = st.integers(0, 2), st.sampled_from([30, 60])
+    kind = st.sampled_from([*GOOD, *LEGS, *VERSIONS])
+    good = draw(st.lists(st.builds(str.format, kind, number, talk), min_size=1, max_size=8))
+    bad = draw(st.lists(st.sampled_from([*BAD, ""]), max_size=4))
+    return draw(st.permutations(good + bad + draw(st.lists(st.sampled_from(good), max_size=3))))
+
+
+@pytest.fixture
+def campaign(app: Flask, at_noon: ManualClock) -> Campaign:
+    made = factories.campaign([samples.place()])
+    db.session.commit()
+    return made
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(files=st.lists(lines(), min_size=1, max_size=2), drawn=st.booleans(), batch=st.integers(1, 9))
+def test_every_row_of_any_file_is_counted_once(
+    campaign: Campaign,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    files: list[list[str]],
+    drawn: bool,
+    batch: int,
+) -> None:
+    source = f"system {next(NUMBERS)}"
+    monkeypatch.setattr(reading, "CHUNK", batch)
+    for rows in files:
+        count_each(tmp_path, rows, source)
+        if drawn:
+            for call in db.session.query(Call).outerjoin(Draw).where(Draw.id.is_(None)):
+                factories.draw(call, campaign)
+            db.session.commit()
+
+
+def count_each(folder: Path, rows: Sequence[str], source: str) -> None:
+    """Imports the rows; each that is not empty is told of once, with the fate it is counted by, and none is lost."""
+    text = samples.rows(*rows, header=HEADER)
+    told: list[RowResult] = []
+    rejects = folder / "rejects.csv"
+    rejects.unlink(missing_ok=True)
+    report = samples.taken(samples.written(folder, text), on_row=told.append, rejects=rejects, source=source)
+    new, updated, unchanged, rejected = samples.counts(report)
+    there = [number for number, row in enumerate(rows, start=2) if row]
+    assert sorted(row.line for row in told) == there and report.read == len(there)
+    fates = Counter(row.fate for row in told)
+    assert (new, updated, rejected) == (fates[Fate.NEW], fates[Fate.UPDATED], fates[Fate.REJECTED])
+    assert unchanged == fates[Fate.UNCHANGED] + fates[Fate.KEPT_BESIDE]
+    bad = sorted(row.line for row in told if row.fate is Fate.REJECTED)
+    assert bad == [number for number, row in enumerate(rows, start=2) if row in BAD]
+    with rejects.open(newline="") if bad else nullcontext([]) as kept:
+        assert sorted(int(row["line"]) for row in csv.DictReader(kept)) == bad
+    stored = set(db.session.scalars(select(Call.external_id).where(Call.source == source)))
+    assert {row.external_id for row in told if row.fate is not Fate.REJECTED} <= stored

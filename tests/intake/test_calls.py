@@ -206,8 +206,20 @@ def test_a_later_record_of_a_drawn_call_is_kept_beside_and_changes_nothing(site:
     assert samples.stored()["1"].talk_seconds == 60 and samples.stored()["2"].talk_seconds == 90
     (beside,) = db.session.query(LaterRecord)
     assert beside.call_id == samples.stored()["1"].id
-    assert beside.record == {"agent_id": None, "ended_at": "2026-03-02T14:01:30+00:00", "talk_seconds": 90}
+    assert beside.record == {"ended_at": "2026-03-02T14:01:30+00:00", "talk_seconds": 90}
     assert samples.counts(samples.taken(samples.written(tmp_path, rows("1,amy,2026-03-02 09:00,60")))) == (0, 0, 1, 0)
+
+
+def test_a_record_without_a_stamp_erases_nothing_by_what_it_leaves_out(site: Site) -> None:
+    """A program that corrects one call of a batch need not repeat what it said of it before."""
+    first = {"external_id": "1", "agent": "amy", "started_at": utc(2026, 3, 2, 14), "talk_seconds": 60}
+    samples.taken([first | {"queue": "sales", "topic": "bill", "language": "en"}])
+    second = first | {"external_id": "2", "queue": "help", "topic": "web", "language": "es"}
+    correction = {name: first[name] for name in ("external_id", "started_at")} | {"talk_seconds": 90}
+    assert samples.counts(samples.taken([correction, second])) == (1, 1, 0, 0)
+    call = samples.stored()["1"]
+    assert call.agent and (call.agent.key, call.queue, call.topic, call.language) == ("amy", "sales", "bill", "en")
+    assert call.talk_seconds == 90
 
 
 def test_batches_are_committed_as_they_go(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -305,7 +317,7 @@ def test_rows_from_a_program(site: Site) -> None:
         ({"site": "south"}, NotFound, "sites: north"),
         ({"site": None}, InputError, "its site (or --site)"),
         ({"rejects": Path("/nonexistent/rejects.csv")}, InputError, "cannot be written"),
-        ({"format": "dbf"}, InputError, "Known: xlsx, generic"),
+        ({"format": "dbf"}, InputError, "Known: xlsx, amazon-connect"),
         ({"contacts": Path("none.csv")}, InputError, "none.csv: there is no such file"),
     ],
 )

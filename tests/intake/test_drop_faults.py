@@ -64,6 +64,8 @@ def drop(app: Flask, at_noon: ManualClock, tmp_path: Path, monkeypatch: pytest.M
         (f"{NORTH}site = 5", "is not TOML"),
         ('organisation = "acme"\nsite = 5', "site: Input should be a valid string"),
         ('organisation = "acme"\nkind = "optouts"\nsite = "north"', "site: means nothing for optouts"),
+        ('organisation = "acme"\nkind = "totals"', "source: is needed where no site is given"),
+        (f'{NORTH}kind = "totals"\nagents = "create"', "agents: means nothing for totals"),
         ('organisation = "acme"\nkind = "roster"\nmapping = "m.toml"', "mapping: means nothing for roster"),
     ],
 )

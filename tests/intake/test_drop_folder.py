@@ -15,7 +15,7 @@ from intake.drop_settings import Feed, FeedKind
 from intake.reports import ImportReport
 from survey.clock import ManualClock
 from survey.db import db
-from survey.models import Agent, Call, ImportRecord, OptOut, Organisation, Supervisor
+from survey.models import Agent, Call, ControlTotal, ImportRecord, OptOut, Organisation, Supervisor
 from tests.conftest import NOON
 from tests.intake import samples
 from tests.intake.dropping import CALLS, NORTH, ROW, Drop, laid, names, opened, touched
@@ -285,6 +285,15 @@ def test_a_roster_and_optouts(drop: Drop) -> None:
     assert db.session.query(OptOut).count() == 2 and db.session.query(Supervisor).count() > 0
     assert {record.actor for record in imports()} == {"drop folder, roster", "drop folder, optouts"}
     assert "0101" not in "".join(path.read_text() for path in (optouts / "done").glob("*.report.*"))
+
+
+def test_control_totals(drop: Drop) -> None:
+    feed = drop.feed(f'{NORTH}kind = "totals"\nsource = "switch"\ndate_order = "dmy"\n', "totals")
+    laid(feed, "totals.csv", "date,calls\n02/03/2026,40\nsoon,40\n")
+    (taken,) = drop.picked().taken
+    total = db.session.query(ControlTotal).one()
+    assert not taken.failed and (total.source, total.calls, total.starts_at.month) == ("switch", 40, 3)
+    assert b"not a date" in (feed / "done" / "totals.csv.rejects.csv").read_bytes()
 
 
 def test_a_feed_brings_in_no_other_organisations_roster(drop: Drop) -> None:

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import io
+import json
 import zipfile
+from collections.abc import Callable
 from datetime import datetime, time
 from pathlib import Path
 
+import psutil
 import pytest
 from flask import Flask
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from openpyxl import Workbook
 
 from intake.formats.delimited import NOT_UTF8
 from intake.formats.workbook import FURTHER_SHEETS
 from intake.mapping import read_mapping
 from survey.clock import ManualClock
-from survey.errors import InputError
+from survey.errors import AftercallError, InputError
 from tests.factories import utc
 from tests.intake import samples
 
@@ -214,19 +219,30 @@ def test_a_workbooks_cells_are_read_by_their_kind(tmp_path: Path) -> None:
     assert call.customer and call.customer.phone == "+12125550101"
 
 
+def resaved(path: Path, change: Callable[[bytes], bytes]) -> Path:
+    """The workbook with its sheet changed."""
+    changed = io.BytesIO()
+    with zipfile.ZipFile(path) as before, zipfile.ZipFile(changed, "w") as after:
+        for name in before.namelist():
+            content = before.read(name)
+            after.writestr(name, change(content) if name.endswith("sheet1.xml") else content)
+    return samples.written(path.parent, changed.getvalue(), path.name)
+
+
+def replaced(old: bytes, new: bytes) -> Callable[[bytes], bytes]:
+    def change(content: bytes) -> bytes:
+        assert content.count(old) == 1
+        return content.replace(old, new)
+
+    return change
+
+
 def test_a_workbook_that_understates_its_size_loses_no_row(tmp_path: Path) -> None:
     path = workbook(
         tmp_path, ("id", "started_at", "talk_seconds"), ("x", "2026-03-02 09:00", 5), ("y", "2026-03-02", 5)
     )
-    false = io.BytesIO()
-    with zipfile.ZipFile(path) as before, zipfile.ZipFile(false, "w") as after:
-        for name in before.namelist():
-            content = before.read(name)
-            if name.endswith("sheet1.xml"):
-                assert b'<dimension ref="A1:C3"' in content
-                content = content.replace(b'<dimension ref="A1:C3"', b'<dimension ref="A1:B2"')
-            after.writestr(name, content)
-    assert samples.counts(samples.taken(samples.written(tmp_path, false.getvalue(), "calls.xlsx"))) == (1, 0, 0, 1)
+    false = resaved(path, replaced(b'<dimension ref="A1:C3"', b'<dimension ref="A1:B2"'))
+    assert samples.counts(samples.taken(false)) == (1, 0, 0, 1)
 
 
 def test_a_workbook_of_charts_only_is_refused(tmp_path: Path) -> None:
@@ -239,15 +255,106 @@ def test_a_workbook_of_charts_only_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_formulas_last_result_is_read_not_the_formula(tmp_path: Path) -> None:
-    path = workbook(tmp_path, ("id", "started_at", "talk_seconds"), ("x", "2026-03-02 09:00", "=1+1"))
+    path = workbook(tmp_path, ("id", "started_at", "talk_seconds"), ("x", "2026-03-02 09:00", "=60+1"))
     # Never calculated, the formula has no result: the cell is empty, and the call without talk.
     assert samples.taken(path).new == 1 and not samples.stored()["x"].answered
+    calculated = resaved(path, replaced(b"<f>60+1</f><v />", b"<f>60+1</f><v>61</v>"))
+    assert samples.taken(calculated).updated == 1 and samples.stored()["x"].talk_seconds == 61
+    failed = resaved(path, replaced(b'<c r="C2"><f>60+1</f><v>61</v>', b'<c r="C2" t="e"><f>60+1</f><v>#REF!</v>'))
+    assert samples.taken(failed).rejects[0].reason == "not a duration: '#REF!'"
 
 
-def test_a_workbook_made_to_fill_the_memory_is_refused(tmp_path: Path) -> None:
+# --- as the command says it ---
+
+
+def zip_bomb() -> bytes:
+    """A workbook made to fill the memory."""
     bomb = io.BytesIO()
     with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("xl/worksheets/sheet1.xml", bytes(60_000_000))
-    with pytest.raises(InputError) as refused:
-        samples.taken(samples.written(tmp_path, bomb.getvalue(), "calls.xlsx"))
-    assert "unpacks to 60 MB" in str(refused.value)
+    return bomb.getvalue()
+
+
+NO_MARK = f"{samples.HEADER}\n{GOOD}\n"
+NOTHING_TAKEN: dict[str, tuple[bytes | Callable[[], bytes], str]] = {
+    "empty": (b"", "calls.csv: is empty. It must have a header and rows."),
+    "header only": (samples.HEADER.encode(), "calls.csv: has a header but no rows"),
+    "UTF-16 without its mark": (NO_MARK.encode("utf-16-le"), "is neither delimited text nor an Excel workbook"),
+    "UTF-16 the other way": (NO_MARK.encode("utf-16-be"), "is neither delimited text nor an Excel workbook"),
+    "NUL bytes": (bytes(10_000), "is neither delimited text nor an Excel workbook"),
+    "one endless line": (b"x" * 10_000_000, "calls.csv: "),
+    "an endless header": (b"call_id," * 2_000_000 + f"\n{GOOD}\n".encode(), "calls.csv: "),
+    "zip bomb": (zip_bomb, "calls.csv: unpacks to 60 MB, far more than a workbook of its size should. Save it as CSV."),
+    "header twice": (f"call_id,{samples.HEADER}\nx,{GOOD}\n".encode(), "header: has 2 columns called 'call_id'"),
+    "missing column": (b"call_id,talk_seconds\nx,5\n", "header: has no column for its start (started_at)"),
+    "two readings": (f"{samples.HEADER}\nx,amy,03/04/2026 09:00,5\n".encode(), "--date-order dmy or --date-order mdy"),
+}
+
+
+@pytest.mark.parametrize("named", NOTHING_TAKEN)
+def test_a_file_of_which_nothing_can_be_taken_is_one_line_and_exit_1(app: Flask, tmp_path: Path, named: str) -> None:
+    content, said = NOTHING_TAKEN[named]
+    file = samples.written(tmp_path, content if isinstance(content, bytes) else content())
+    told = ["calls", "import", str(file), "--organisation", "acme", "--site", "north"]
+    result = app.test_cli_runner().invoke(args=told)
+    assert (result.exit_code, result.stdout) == (1, "") and isinstance(result.exception, SystemExit)
+    assert result.stderr.startswith("Refused: calls.csv") and said in result.stderr
+    assert result.stderr.count("\n") == 1 and len(result.stderr) < 2_000
+
+
+def test_rows_that_are_all_bad_are_exit_1_with_line_column_and_reason(app: Flask, tmp_path: Path) -> None:
+    bad = ["x,amy,2026-02-30 09:00,60", "y,amy,0001-01-01 09:00,60", "z,amy,2026-03-02 09:00,-5"]
+    file = samples.written(tmp_path, samples.rows(*bad))
+    told = ["calls", "import", str(file), "--organisation", "acme", "--site", "north"]
+    result = app.test_cli_runner().invoke(args=told)
+    assert result.exit_code == 1 and result.stderr == ""
+    for part in (
+        "line 2, started_at: there is no such day",
+        "line 3, started_at: the year",
+        "line 4, talk_seconds: neg",
+    ):
+        assert part in result.stdout
+    assert json.loads(app.test_cli_runner().invoke(args=[*told, "--json"]).stdout)["rejected"] == 3
+
+
+# --- flat memory, whatever comes ---
+
+
+def test_rejects_without_number_take_no_memory(tmp_path: Path) -> None:
+    many = 200_000
+    bad = (f"c{n},amy,2026-03-02 09:00:00,6O{n}" for n in range(many))
+    file = samples.written(tmp_path, samples.rows(GOOD, *bad, GOOD.replace("good", "after")))
+    taken: list[int] = []
+
+    def weigh(rows: int) -> None:
+        me = psutil.Process()
+        taken.append(sum(process.memory_info().rss for process in (me, *me.children())))
+
+    report = samples.taken(file, rejects=tmp_path / "rejects.csv", progress=weigh)
+    assert samples.counts(report) == (2, 0, 0, many) and len(report.rejects) == 10
+    with (tmp_path / "rejects.csv").open() as rejects:
+        assert sum(1 for _ in rejects) == many + 1
+    # Kept in memory, a hundred and fifty thousand rejects would take far more.
+    assert max(taken[10:]) - taken[9] < 15_000_000
+
+
+NOISE = st.one_of(
+    st.binary(max_size=6),
+    st.sampled_from([b",", b";", b'"', b"\n", b"\r", b"\0", b"\xff\xfe", b"\xef\xbb\xbf", b"\xed\xa0\x80", b"9" * 30]),
+    st.sampled_from([b"24:00", b"9999-12-31T23:59:59-14:00", b"inf", b"+99:99", b"{", b"[", b"x" * 2_000, b"\xd9\xa3"]),
+)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(noise=st.lists(st.tuples(st.floats(0, 1), NOISE), max_size=5))
+def test_a_file_with_noise_in_it_is_counted_or_refused_and_never_worse(
+    tmp_path: Path, noise: list[tuple[float, bytes]]
+) -> None:
+    content = samples.rows(GOOD, "2,amy,03/13/2026 09:00,0:01:00", "3,amy,2 Mar 2026 9:00 PM,61.5").encode()
+    for place, what in noise:
+        at = round(place * len(content))
+        content = content[:at] + what + content[at:]
+    try:
+        samples.counts(samples.taken(samples.written(tmp_path, content)))
+    except AftercallError as refused:
+        assert str(refused).startswith("calls.csv")

@@ -1,9 +1,13 @@
-"""A real quarter of 5,000 calls, and the same calls as four spreadsheets re-saved them, come out as the same."""
+"""A real quarter of 5,000 calls, and the same calls as four spreadsheets re-saved them, come out as the same.
+
+And one real day of a bank, whose file has neither a date nor an id of its own.
+"""
 
 from __future__ import annotations
 
 import csv
-from datetime import datetime
+from collections import Counter
+from datetime import datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -12,6 +16,7 @@ from flask import Flask
 from phonenumbers import is_valid_number, parse
 from sqlalchemy import func, select
 
+from intake.call_rows import TALK_OF_UNANSWERED
 from survey.db import db
 from survey.models import Agent, Assignment, Call, Customer, ImportKind, ImportRecord, Survey
 from tests.conftest import PROJECT
@@ -44,6 +49,22 @@ FORMATS = {
     "variant_1900_time_floats.csv": {"date_format": "%Y-%m-%d", "time_format": "1900-01-01 %H:%M:%S"},
     "variant_semicolon_dmy_fraction_time.csv": {"date_format": "%d.%m.%Y"},
     "variant_d-Mon-yy.csv": {"date_format": ["%d-%b-%y"], "time_format": "%H:%M"},
+}
+
+BANK = PROJECT.parent / "shared" / "data" / "bank_one_day" / "calls_one_day.csv"
+BANK_MAPPING = {
+    "id_columns": ["vru+line", "call_id"],
+    "nothing": ["NO_SERVER"],
+    "columns": {
+        "time": "vru_entry",
+        "wait_seconds": "q_time",
+        "talk_seconds": "ser_time",
+        "answered": "outcome",
+        "agent": "server",
+        "topic": "type",
+    },
+    "constants": {"date": "2026-03-02"},
+    "values": {"answered": {"AGENT": True, "HANG": False, "PHANTOM": False}},
 }
 
 pytestmark = pytest.mark.skipif(not ORIGINAL.is_file(), reason="the sample call records are not beside this checkout")
@@ -161,3 +182,61 @@ def test_a_quarter_imports_by_the_batch(site: None) -> None:
     with counted() as asked:
         samples.taken(ORIGINAL, MAPPING, create_agents=True)
     assert len(asked) < 100, len(asked)
+
+
+# --- a day of a bank ---
+
+
+def bank_rows() -> list[dict[str, str]]:
+    """The day's rows by the csv module alone."""
+    with BANK.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.skipif(not BANK.is_file(), reason="the bank's day is not beside this checkout")
+def test_a_day_of_a_bank_without_date_or_id_of_its_own(site: None) -> None:
+    rows = bank_rows()
+    report = samples.taken(BANK, BANK_MAPPING, create_agents=True)
+    assert samples.counts(report) == (len(rows), 0, 0, 0) and len(rows) == 2375
+    outcomes = Counter(row["outcome"] for row in rows)
+    assert outcomes == {"AGENT": 1511, "HANG": 846, "PHANTOM": 18}
+    talked = [row for row in rows if row["outcome"] == "AGENT"]
+    silent = sum(row["ser_time"] != "0" for row in rows) - sum(row["ser_time"] != "0" for row in talked)
+    assert report.notes[TALK_OF_UNANSWERED] == silent > 0
+    calls = list(samples.stored().values())
+    answered = [call for call in calls if call.answered]
+    assert len(answered) == len(talked) and len(calls) - len(answered) == 846 + 18
+    nobody = sum(row["server"] == "NO_SERVER" for row in talked)
+    assert sum(call.agent_id is None for call in answered) == nobody == 6
+    short = sum(int(row["ser_time"]) < 10 for row in talked)
+    assert sum(call.talk_seconds < 10 for call in answered) == short == 59
+
+
+@pytest.mark.skipif(not BANK.is_file(), reason="the bank's day is not beside this checkout")
+def test_each_call_of_the_bank_is_the_row_it_came_from(site: None) -> None:
+    samples.taken(BANK, BANK_MAPPING, create_agents=True)
+    midnight = datetime(2026, 3, 2, tzinfo=ZoneInfo("America/New_York"))
+    expected = {}
+    for row in bank_rows():
+        hours, minutes, seconds = map(int, row["vru_entry"].split(":"))
+        started = midnight + timedelta(hours=hours, minutes=minutes, seconds=seconds)
+        was_answered = row["outcome"] == "AGENT"
+        talk = int(row["ser_time"]) if was_answered else 0
+        agent = None if row["server"] == "NO_SERVER" else row["server"]
+        ended = started + timedelta(seconds=talk + int(row["q_time"]))
+        expected[f"{row['vru+line']}/{row['call_id']}"] = (agent, row["type"], was_answered, talk, started, ended)
+    found = db.session.execute(
+        select(
+            *(Call.external_id, Agent.name, Call.topic, Call.answered),
+            *(Call.talk_seconds, Call.started_at, Call.ended_at),
+        ).outerjoin(Agent)
+    )
+    assert {row[0]: tuple(row[1:]) for row in found} == expected
+    assert samples.counts(samples.taken(BANK, BANK_MAPPING, create_agents=True)) == (0, 0, 2375, 0)
+
+
+@pytest.mark.skipif(not BANK.is_file(), reason="the bank's day is not beside this checkout")
+def test_the_banks_call_id_alone_would_lose_calls(site: None) -> None:
+    columns = BANK_MAPPING["columns"] | {"external_id": "call_id"}  # type: ignore[operator]
+    report = samples.taken(BANK, BANK_MAPPING | {"columns": columns, "id_columns": []}, create_agents=True)
+    assert (report.new, report.updated + report.unchanged) == (2375 - 86, 86)

@@ -26,7 +26,6 @@ from tests.factories import utc
 from tests.intake import samples, snapshots
 
 NINE = utc(2026, 3, 2, 14)
-NEVER_LEFT_OUT = ("external_id", "started_at", "talk_seconds")
 Record = dict[str, Any]
 
 
@@ -186,7 +185,7 @@ def test_after_the_draw_each_differing_record_is_kept_once(site: Site) -> None:
 
     later = [version(1, talk_seconds=90), version(1, talk_seconds=90), version(2, queue="x"), version(0), version(-9)]
     report = taken(*later, on_row=note)
-    assert samples.counts(report) == (0, 0, 5, 0) and report.notes == {BESIDE: 3, OLDER: 1}
+    assert samples.counts(report) == (0, 0, 5, 0) and +report.notes == {BESIDE: 3, OLDER: 1}
     assert fates == {Fate.KEPT_BESIDE: 3, Fate.UNCHANGED: 2}
     assert samples.counts(taken(later[0])) == (0, 0, 1, 0)
     assert snapshots.exactly()["calls"] == before

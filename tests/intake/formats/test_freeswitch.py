@@ -174,10 +174,11 @@ def test_a_leg_that_was_connected_with_nobody_is_no_talk(tmp_path: Path, changes
 # --- who called ---
 
 
-def test_a_call_from_an_extension_is_internal_with_all_its_legs(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("first", "second"), [(A, B), (B, A)])
+def test_a_call_from_an_extension_is_internal_with_all_its_legs(tmp_path: Path, first: str, second: str) -> None:
     a = A_LEG | {"caller_id_number": "1002", "accountcode": "1002", "destination_number": "12125550199"}
     b = B_LEG | {"caller_id_number": "5550100", "accountcode": "", "destination_number": "12125550199"}
-    found = by_leg(tmp_path, a, b)
+    found = by_leg(tmp_path, a | {"uuid": first, "bleg_uuid": second}, b | {"uuid": second})
     assert {(row["internal"], row["phone"], row["agent"]) for row in found.values()} == {("yes", "", "")}
 
 
@@ -186,15 +187,16 @@ def test_a_call_begun_by_the_exchange_is_internal(tmp_path: Path) -> None:
     assert (row["internal"], row["phone"]) == ("yes", "")
 
 
-def test_an_agent_who_calls_another_makes_no_customers_call_internal(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("first", "second"), [(A, B), (B, A)])
+def test_an_agent_who_calls_another_makes_no_customers_call_internal(tmp_path: Path, first: str, second: str) -> None:
     consult = A_LEG | {
-        "uuid": B,
+        "uuid": second,
         "bleg_uuid": C,
         "caller_id_number": "1001",
         "accountcode": "1001",
         "start": "2026-03-02 09:00:20",
     }
-    found = by_leg(tmp_path, A_LEG, consult)
+    found = by_leg(tmp_path, A_LEG | {"uuid": first, "bleg_uuid": second}, consult)
     assert {row["internal"] for row in found.values()} == {"no"}
 
 

@@ -136,6 +136,15 @@ def test_a_transfer_is_a_second_reservation(tmp_path: Path) -> None:
     assert {row["external_id"] for row in found} == {"CA1"}
 
 
+def test_what_changes_is_as_the_latest_event_has_it(tmp_path: Path) -> None:
+    for seed in range(8):
+        queues = [f"{seed}-{number}" for number in range(len(TASK))]
+        events = [told | {"task_queue_name": queue} for told, queue in zip(TASK, queues, strict=True)]
+        latest = events[6]["task_queue_name"]
+        random.Random(seed).shuffle(events)
+        assert [row["queue"] for row in legs(tmp_path, *events)] == [latest]
+
+
 def test_a_reservation_nobody_accepted_is_no_leg(tmp_path: Path) -> None:
     missed = [payload("reservation.created", "00:05", "WR0"), payload("reservation.timeout", "00:15", "WR0")]
     assert legs(tmp_path, *missed, *TASK) == [FIELDS]
