@@ -61,7 +61,7 @@ def is_older(before: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
 def changes_of(before: Mapping[str, Any], values: Mapping[str, Any], columns: Collection[str], contact: bool) -> Values:
     """The columns in which a record differs from what is stored, as far as it says anything about them.
 
-    A record without the system's stamp erases nothing: an empty cell may be one that its sender left out. With stamps the
+    A record without the system's stamp erases nothing: its sender may have left an empty cell out. With stamps the
     newest version counts as a whole. An older one only gives the contact where none is known: a cell that the
     newest leaves empty is empty, so that the order in which versions arrive makes no difference.
     """
