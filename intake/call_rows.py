@@ -17,7 +17,7 @@ from intake.cells import Cells, Getter
 from intake.mapping import CALL_FIELDS
 from intake.moments import Moments, placed
 from intake.roster_names import RosterNames
-from intake.rows import Row, RowFault, shown
+from intake.rows import Row, RowFault, not_a_row, shown
 from intake.sealed import Contact, Sealer
 from intake.values import language_tag, seconds, yes_or_no
 
@@ -102,7 +102,7 @@ class CallReader:
     def external_id(self, row: Row) -> str:
         """The call's own id. Raises RowFault where the row is broken or has none."""
         if row.fault:
-            raise RowFault("not a row", detail=row.fault)
+            raise not_a_row(row.fault)
         found = self._required(row, "external_id")
         if "\ufffd" in found:
             raise RowFault("not UTF-8", column=self.cells.column("external_id"), detail=shown(found))

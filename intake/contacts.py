@@ -17,7 +17,7 @@ from sqlalchemy import Connection, text
 from intake.formats import Table, open_table
 from intake.mapping import CONTACT_FIELDS, CallMapping, guessed, positions
 from intake.reports import ImportReport, file_sha256
-from intake.rows import RowFault, shown
+from intake.rows import RowFault, not_a_row, shown
 from survey.db import db
 from survey.errors import InputError
 from survey.models import ImportKind
@@ -98,7 +98,7 @@ def _copy(connection: Connection, table: Table, columns: dict[str, int], report:
 
 def _contact(cells: Any, columns: dict[str, int], fault: str) -> tuple[str, dict[str, str]]:
     if fault:
-        raise RowFault("not a row", detail=fault)
+        raise not_a_row(fault)
     given = {field: cells[place].strip() for field, place in columns.items()}
     external_id = given.pop("external_id")
     if not external_id or "\0" in external_id or len(external_id) > LONGEST_CELL:

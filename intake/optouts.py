@@ -10,7 +10,7 @@ from sqlalchemy import select
 from intake.formats import Table, open_table
 from intake.mapping import guessed
 from intake.reports import ImportReport, begin, file_sha256, keep
-from intake.rows import Row, RowFault, shown
+from intake.rows import Row, RowFault, not_a_row, shown
 from intake.sealed import canonical_email, canonical_phone
 from survey import audit
 from survey import optouts as ground
@@ -103,7 +103,7 @@ def _take(table: Table, columns: dict[str, int], organisation: Organisation, rep
 
 def _take_row(row: Row, columns: dict[str, int], organisation: Organisation) -> bool:
     if row.fault:
-        raise RowFault("not a row", detail=row.fault)
+        raise not_a_row(row.fault)
     kind = row.cells[columns["kind"]].strip().casefold() if "kind" in columns else ""
     if kind and kind not in KINDS:
         raise RowFault("the kind is neither phone nor email", column="kind", detail=shown(kind))

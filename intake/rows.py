@@ -14,6 +14,15 @@ class Row(NamedTuple):
     fault: str = ""
 
 
+def not_a_row(fault: str) -> RowFault:
+    """Why a row without cells is rejected, from its `fault`: counted under its own words unless they hold numbers."""
+    reason, opened, rest = fault.partition(" (")
+    if any(mark.isdigit() for mark in reason):
+        return RowFault("not a row", detail=fault)
+    alone = rest.endswith(")") and "(" not in rest
+    return RowFault(reason, detail=rest[:-1] if alone else (opened + rest).strip())
+
+
 class RowFault(Exception):
     """Why one row is rejected; the rest of the file goes on.
 

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from intake.moments import Moments, placed
 from intake.roster_names import RosterNames
-from intake.rows import Row, RowFault, shown
+from intake.rows import Row, RowFault, not_a_row, shown
 from survey.calendars import day_start
 from survey.models import Site
 
@@ -59,7 +59,7 @@ class TotalsReader:
     def read(self, row: Row) -> IncomingTotal:
         """The cell of a row. Raises RowFault."""
         if row.fault:
-            raise RowFault("not a row", detail=row.fault)
+            raise not_a_row(row.fault)
         site = self._site(row)
         calls, answered = self._count(row, "calls"), self._count(row, "answered")
         if calls is None and answered is None:

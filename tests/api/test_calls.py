@@ -68,7 +68,7 @@ def test_the_import_has_its_record(pbx: Program) -> None:
     assert told["import"] == kept.id
     assert (kept.file_name, kept.source, kept.actor, len(kept.sha256)) == ("-", "pbx", "api:pbx", 64)
     assert (kept.read, kept.new, kept.rejected) == (3, 1, 2) and kept.finished_at is not None
-    assert kept.rejected_by == {"not a duration": 1, "not a row": 1}
+    assert kept.rejected_by == {"not a duration": 1, "is text, no object": 1}
 
 
 def test_the_same_batch_twice_changes_nothing(pbx: Program) -> None:

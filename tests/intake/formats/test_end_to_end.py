@@ -146,7 +146,8 @@ def test_a_contact_by_chat_is_rejected_with_its_reason(tmp_path: Path) -> None:
     report = samples.taken(samples.written(tmp_path, json_lines(objects), "calls.json"))
     assert (report.new, report.rejected) == (1, 1)
     (reject,) = report.rejects
-    assert (reject.where, reject.reason) == ("line 2", "not a row: is no telephone call (channel 'CHAT')")
+    assert (reject.where, reject.reason) == ("line 2", "is no telephone call: channel 'CHAT'")
+    assert report.rejected_by == {"is no telephone call": 1}
 
 
 def test_a_freeswitch_call_in_either_order(tmp_path: Path) -> None:
