@@ -23,7 +23,7 @@ from survey.models import Assessment, Level, Period
 
 log = logs.logger("certification")
 
-UNEXPLAINED = "two counts of its surveys differed (the log says so), or the scheduler has not come to it yet"
+UNEXPLAINED = "two counts of its surveys differed (the log says so), or it is being decided just now"
 
 
 class Disagreement(AftercallError):

@@ -140,14 +140,14 @@ def test_a_blocked_period_says_why_and_leads_to_the_gaps(
     link = f"/console/completeness?organisation={world.organisation.id}&amp;from=2026-01-01&amp;to=2026-06-30"
     period = {"period": str(world.period.id)}
     early = browser.get("/console/standings", **period).text
-    assert link in early and "cannot be made" not in early
+    assert link in early and "not made yet" not in early
     at_noon.move_to(utc(2026, 7, 10, 12))
     blocked = text_of(browser.get("/console/standings", **period).text)
-    assert "The decision is due and cannot be made: the calls handed in are not those" in blocked
+    assert "The decision is due and not made yet: the calls handed in are not those" in blocked
     assert "7 calls counted, 0 handed in: 7 missing (100.00%)" in blocked
     world.period.decided_at = utc(2026, 7, 10, 5)
     db.session.commit()
-    assert "cannot be made" not in browser.get("/console/standings", **period).text
+    assert "not made yet" not in browser.get("/console/standings", **period).text
 
 
 def test_the_page_asks_as_often_for_many_totals_as_for_one(
