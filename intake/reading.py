@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import islice
+from itertools import chain, islice
 from typing import NamedTuple
 
 from intake.call_rows import CallReader, IncomingCall, SiteFacts
@@ -20,6 +20,8 @@ from intake.rows import Row, RowFault
 from intake.sealed import Sealer
 
 CHUNK = 5_000
+# A chunk ends before that at so many characters, which are counted every so many rows.
+MOST_CHARACTERS, STEP = 8_000_000, 50
 # Looks up what a contacts file says of calls, by their external ids.
 Join = Callable[[list[str]], Mapping[str, Mapping[str, str]]]
 
@@ -90,7 +92,7 @@ def chunks(reading: Reading, join: Join | None = None) -> Generator[Chunk]:
     told: Counter[str] = Counter()
     reader, rows = reading.reader(), reading.table.rows()
     shown = reading.shown_fields
-    while batch := list(islice(rows, CHUNK)):
+    for batch in _batches(rows):
         joined = join(_external_ids(reader, batch)) if join else {}
         calls: list[IncomingCall] = []
         rejected: list[RejectedRow] = []
@@ -103,6 +105,20 @@ def chunks(reading: Reading, join: Join | None = None) -> Generator[Chunk]:
         yield Chunk(calls, rejected, told)
     if (notes := reader.notes + reading.table.notes) != told:
         yield Chunk([], [], notes)
+
+
+def _batches(rows: Iterator[Row]) -> Iterator[list[Row]]:
+    """The rows, so many at a time; fewer where they are very long, so that memory stays flat whatever comes."""
+    batch: list[Row] = []
+    size = 0
+    while some := list(islice(rows, min(STEP, CHUNK - len(batch)))):
+        batch += some
+        size += sum(map(len, chain.from_iterable(row.cells for row in some)))
+        if len(batch) >= CHUNK or size >= MOST_CHARACTERS:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
 
 
 def _fields_of(reader: CallReader, row: Row, joined: Mapping[str, Mapping[str, str]]) -> Mapping[str, str]:

@@ -53,7 +53,8 @@ from survey.models import (
 
 # As many changes are taken back at once as fit into memory easily.
 PAGE = 1_000
-_OF_CALLS = ImportChange.row_table.in_((Call.__tablename__, CallLeg.__tablename__))
+_CALLS = (Call.__tablename__, CallLeg.__tablename__)
+_OF_CALLS = ImportChange.row_table.in_(_CALLS)
 
 
 @dataclass
@@ -209,9 +210,12 @@ def _last_changes(import_id: int) -> Sequence[Row[Any]]:
 
 
 def _restore_row(import_id: int, change: Row[Any]) -> None:
-    """Sets the columns back, except those a later import changed again: that one's own way back then leads further."""
+    """Sets the columns back, except those a later import changed again: that one's own way back then leads further.
+
+    Of calls and their legs there is no such import, or the undo was refused.
+    """
     rest = dict(change.before)
-    for later in _changed_later(import_id, change):
+    for later in () if change.row_table in _CALLS else _changed_later(import_id, change):
         shared = {name: rest.pop(name) for name in list(rest) if name in later.before}
         if shared:
             db.session.execute(

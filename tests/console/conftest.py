@@ -42,6 +42,7 @@ from survey.models import (
     User,
 )
 from tests import factories
+from tests.intake import samples
 
 HOST = "https://survey.example.com"
 PASSWORD = "correct horse battery"
@@ -137,6 +138,18 @@ def signed_in(browser: Browser, user: Callable[..., User]) -> Callable[..., Brow
 
 
 @pytest.fixture
+def place(app: Flask, at_noon: clock.ManualClock) -> Site:
+    """A site called North in New York, of an organisation "acme", with an agent amy."""
+    return samples.place(name="North")
+
+
+@pytest.fixture
+def manager(signed_in: Callable[..., Browser], place: Site) -> Browser:
+    """The browser, signed in as a manager of that organisation."""
+    return signed_in("manager", place.organisation)
+
+
+@pytest.fixture
 def world(app: Flask, at_noon: clock.ManualClock) -> World:
     return make_world()
 
@@ -148,7 +161,8 @@ def make_world() -> World:
     agent = factories.agent(site, leader)
     campaign = factories.campaign([site])
     ended_at = clock.now() - timedelta(days=1)
-    caller = factories.customer(site.organisation_id, phone="+12015550147", email="jo.bloggs@example.com")
+    # An area code that the factories never use: a number of theirs would be the same customer.
+    caller = factories.customer(site.organisation_id, phone="+19295550147", email="jo.bloggs@example.com")
     call = factories.call(agent, site, ended_at=ended_at, customer=caller)
     survey = factories.survey(call, campaign, supervisor=leader)
     _ask(survey)
@@ -174,7 +188,7 @@ def _ask(survey: Survey) -> None:
             attempt_id=dial.id,
             provider_id="CA1",
             kind="status",
-            data={"status": "busy", "To": "+12015550147"},
+            data={"status": "busy", "To": "+19295550147"},
             received_at=now - timedelta(hours=3, minutes=30),
         )
     )

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from flask import Flask
 
 from console import imports
 from intake import undo
@@ -36,11 +35,6 @@ def taken_in(site: Site, folder: Path, *lines: str, **options: Any) -> ImportRec
     report = samples.taken(file, organisation=site.organisation.key, site=site.key, **options)
     db.session.expire_all()
     return db.session.get_one(ImportRecord, report.import_id)
-
-
-@pytest.fixture
-def place(app: Flask, at_noon: clock.ManualClock) -> Site:
-    return samples.place(name="North")
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import itertools
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from datetime import timedelta
 from pathlib import Path
@@ -20,6 +20,8 @@ from sqlalchemy import delete, select
 from intake import reading
 from intake.calls import RowResult
 from intake.cases import Fate
+from intake.formats.delimited import Delimited
+from intake.rows import Row
 from survey.clock import ManualClock
 from survey.db import db
 from survey.models import Agent, Assignment, Call, Campaign, Customer, Draw, ImportChange, ImportRecord
@@ -140,6 +142,22 @@ def test_every_row_of_any_file_is_counted_once(
             for call in db.session.query(Call).outerjoin(Draw).where(Draw.id.is_(None)):
                 factories.draw(call, campaign)
             db.session.commit()
+
+
+def test_what_a_file_tells_behind_its_last_row_is_told(
+    campaign: Campaign, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = Delimited.rows
+
+    def noting(self: Delimited, path: Path, notes: Counter[str], header: Sequence[str] = ()) -> Iterator[Row]:
+        yield from read(self, path, notes, header)
+        notes["things left out"] += 1
+
+    monkeypatch.setattr(Delimited, "rows", noting)
+    monkeypatch.setattr(reading, "CHUNK", 1)
+    report = samples.taken(samples.written(tmp_path, samples.rows("1,amy,2026-03-02 09:00,60")))
+    assert samples.counts(report) == (1, 0, 0, 0) and report.notes["things left out"] == 1
+    assert db.session.query(ImportRecord).one().notes == {"things left out": 1}
 
 
 def count_each(folder: Path, rows: Sequence[str], source: str) -> None:

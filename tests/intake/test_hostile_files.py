@@ -338,6 +338,15 @@ def test_rejects_without_number_take_no_memory(tmp_path: Path) -> None:
     assert max(taken[10:]) - taken[9] < 15_000_000
 
 
+def test_very_long_rows_go_in_fewer_at_a_time(tmp_path: Path) -> None:
+    wide = "w" * 120_000
+    rows = [*[f"x,amy,soon,60,{wide},{wide}"] * 120, f"{GOOD},,"]
+    file = samples.written(tmp_path, samples.rows(*rows, header=samples.HEADER + ",one,two"))
+    read: list[int] = []
+    assert samples.counts(samples.taken(file, progress=read.append)) == (1, 0, 0, 120)
+    assert read == [50, 100, 121]
+
+
 NOISE = st.one_of(
     st.binary(max_size=6),
     st.sampled_from([b",", b";", b'"', b"\n", b"\r", b"\0", b"\xff\xfe", b"\xef\xbb\xbf", b"\xed\xa0\x80", b"9" * 30]),

@@ -57,6 +57,9 @@ def test_contacts_are_masked_in_every_column_they_may_stand_in(tmp_path: Path) -
         assert "555" not in str(found.rows) and "bloggs" not in str(found.rows), found.rows
     (row,) = looked_at(tmp_path, GOOD).rows
     assert row.contact == "+1 ••••••••23, j•••@example.com"
+    agent = {"columns": mapping_columns() | {"agent": "phone"}}
+    (made,) = looked_at(tmp_path, GOOD, mapping=agent, create_agents=True).rows
+    assert (made.agent, made.agent_is_new, made.fault) == ("••••••••23", True, "")
     answered = {"columns": mapping_columns() | {"answered": "phone"}}
     found = looked_at(tmp_path, GOOD, mapping=answered)
     assert "555" not in str(found), "neither in the fault nor among the words found"

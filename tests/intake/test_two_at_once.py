@@ -21,7 +21,7 @@ from survey.db import db
 from survey.models import Agent, Assignment, Call, Customer, Site
 from tests import factories
 from tests.factories import utc
-from tests.intake import samples
+from tests.intake import samples, snapshots
 
 ROWS = 600
 
@@ -64,6 +64,34 @@ def test_two_imports_at_once(
         60,
         8,
     ]
+
+
+def test_the_legs_of_the_same_calls_in_two_imports_at_once(
+    app: Flask, at_noon: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    samples.place()
+    monkeypatch.setattr(reading, "CHUNK", 10)
+    legs = {
+        name: [row(number, talk) | {"leg": name, "agent": f"Agent {agent}"} for number in range(120)]
+        for name, talk, agent in (("1", 60, 1), ("2", 90, 2))
+    }
+    samples.taken(legs["1"] + legs["2"], create_agents=True)
+    clean = snapshots.calls(), snapshots.legs()
+    snapshots.emptied("amy")
+    together = Barrier(2)
+
+    def one(rows: list[dict[str, object]]) -> ImportReport:
+        with app.app_context():
+            together.wait(timeout=30)
+            return samples.taken(rows, create_agents=True)
+
+    with ThreadPoolExecutor(2) as threads:
+        runs = [threads.submit(one, legs["1"]), threads.submit(one, list(reversed(legs["2"])))]
+        reports = [run.result(timeout=60) for run in runs]
+    assert [samples.counts(report) for report in reports] == [(120, 0, 0, 0)] * 2
+    db.session.rollback()
+    assert (snapshots.calls(), snapshots.legs()) == clean
+    assert all(call[1].startswith("agent 2") for call in clean[0].values())
 
 
 def staff(site: Site) -> Staff:
