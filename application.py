@@ -21,6 +21,7 @@ from certification import assessments, certificates
 from certification import cli as certification_cli
 from certification import views as certification_views
 from console import setup as console_setup
+from console import uploads
 from intake import cli as intake_cli
 from intake.drop_folder import DropFolder
 from ivr import views as ivr_views
@@ -69,6 +70,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.extensions["aftercall_chores"] = (
         assessments.decide_due,
         certificates.withdraw_closed_sites,
+        uploads.sweep,
         DropFolder().beat,
     )
     console_setup.init_app(app)

@@ -18,7 +18,7 @@ from api.bodies import Repeated, TooLarge, read_object
 from api.rows import UNSAID_ORDER, GivenCalls, nameable
 from intake.calls import CallOptions, RowResult, import_calls
 from intake.cases import Fate
-from intake.discreet import discreet
+from intake.discreet import MASK, discreet
 from intake.mapping import CallMapping, DateOrder
 from intake.reports import ImportReport
 from survey.calendars import known_zone
@@ -88,7 +88,8 @@ class _Answer:
 
 def _told(reason: str, country: str) -> str:
     """The reason, without its detail where that reads like a phone or an email that stood in another field."""
-    return reason if discreet(reason, country) == reason else reason.partition(": ")[0]
+    told = discreet(reason, country)
+    return told if told == reason and MASK not in told else reason.partition(": ")[0]
 
 
 def _how(reason: str) -> str:

@@ -19,11 +19,13 @@ from intake.moments import Moments, placed
 from intake.roster_names import RosterNames
 from intake.rows import Row, RowFault, not_a_row, shown
 from intake.sealed import Contact, Sealer
-from intake.values import language_tag, seconds, yes_or_no
+from intake.values import LONGEST_SECONDS, language_tag, seconds, yes_or_no
 
 # A telephone system's clock may run ahead of ours by this much; more means a wrong zone or date format.
 CLOCKS_APART = timedelta(minutes=15)
+LONGEST_CALL = timedelta(seconds=LONGEST_SECONDS)
 TALK_OF_UNANSWERED = "unanswered calls with talk time (kept without it)"
+TALK_BEYOND = "calls with more talk than the whole call took (cut to its length)"
 STRANGE_LANGUAGE = "contacts whose language is no language tag (left out)"
 OWN_NUMBERS = "calls from the centre's own or test numbers (kept as internal)"
 
@@ -177,6 +179,9 @@ class CallReader:
         if not name:
             return None, None
         found = self._names.find(name, self.cells.column("agent"))
+        if found is None and "\ufffd" in name:
+            # Two people whose names differ in such a sign only would become one.
+            raise RowFault("not UTF-8", column=self.cells.column("agent"), detail=shown(name))
         if found is None and not self._create:
             raise RowFault("unknown agent", column=self.cells.column("agent"), detail=shown(name))
         return found, name if found is None else None
@@ -196,7 +201,12 @@ class CallReader:
         text = self._text(row, "recorded_at")
         if not text:
             return None
-        return _noted(placed(self._moments.moment(text, self.cells.column("recorded_at")), place.zone), notes)
+        column = self.cells.column("recorded_at")
+        stamp = _noted(placed(self._moments.moment(text, column), place.zone), notes)
+        if stamp > self._latest:
+            # It would outdo every true version to come.
+            raise RowFault("was recorded in the future (a wrong time zone or date format?)", column=column)
+        return stamp
 
     def _course(self, row: Row, place: _Place, started_at: datetime, notes: list[str]) -> tuple[bool, int, datetime]:
         """(answered, talk in seconds, end): each as given, else worked out from the others."""
@@ -210,6 +220,9 @@ class CallReader:
             notes.append(TALK_OF_UNANSWERED)
             talk = 0
         ended_at = known_end or started_at + timedelta(seconds=wait + talk)
+        if talk > (length := int((ended_at - started_at).total_seconds())):
+            notes.append(TALK_BEYOND)
+            talk = length
         if ended_at > self._latest:
             raise RowFault("ends in the future (a wrong time zone or date format?)")
         return talk > 0 if answered is None else answered, talk, ended_at
@@ -223,6 +236,9 @@ class CallReader:
             ended_at = _noted(placed(local, place.zone, not_before=started_at), notes)
             if ended_at < started_at:
                 raise RowFault("ends before it starts", column=column)
+            if ended_at - started_at > LONGEST_CALL:
+                # The deadline goes by the end: a call that seems to last for weeks could be handed in weeks late.
+                raise RowFault("lasts longer than a week", column=column)
             return ended_at
         if wanted in ("auto", "duration") and (length := self._seconds(row, "duration")) is not None:
             return started_at + timedelta(seconds=length)
@@ -241,6 +257,8 @@ class CallReader:
         found, fault, own = self._sealer.contact(phone, email, country)
         if own:
             notes.append(OWN_NUMBERS)
+        if fault:
+            notes.append(f"calls with a contact that cannot be used ({fault}; they are kept)")
         if given := joined.get("language"):
             language = self._language_tag(given)
             if language is None:

@@ -26,6 +26,7 @@ from survey.models import Agent, Call, CallLeg, Draw, LaterRecord
 
 OLDER = "records older than what is stored (they change nothing but a missing contact)"
 BESIDE = "records of calls that have had their draw (kept beside, changing nothing)"
+AGAIN = "records that say otherwise of a call which this import had brought (is the id one call's alone?)"
 FURTHER_LEGS = "further legs of a call (all legs together make up one call)"
 
 _FIRST_COLUMNS = ("organisation_id", "source", "import_id", "received_at", "external_id")
@@ -57,8 +58,10 @@ class CallStore:
         """
         take_turn(self._organisation_id)
         _check_agents(batch)
-        customers = customer_ids(self._organisation_id, batch, self._journal)
         stored = self._stored({call.external_id for call in batch})
+        drawn = _with_draw([values["id"] for values in stored.values()])
+        settled = {id for id, values in stored.items() if values["id"] in drawn}
+        customers = customer_ids(self._organisation_id, batch, settled, self._journal)
         times = Counter(call.external_id for call in batch)
         plain = [c for c in batch if c.leg is None and c.external_id not in stored and times[c.external_id] == 1]
         self._write_plain(plain, customers)
@@ -70,7 +73,7 @@ class CallStore:
 
     def _stored(self, external_ids: Collection[str]) -> dict[str, Values]:
         """The stored calls of these ids, by external id."""
-        columns = (Call.external_id, Call.id, *(getattr(Call, name) for name in _CALL_COLUMNS))
+        columns = (Call.external_id, Call.id, Call.import_id, *(getattr(Call, name) for name in _CALL_COLUMNS))
         rows = db.session.execute(
             select(*columns).where(
                 Call.organisation_id == self._organisation_id,
@@ -78,7 +81,9 @@ class CallStore:
                 is_any(Call.external_id, list(external_ids)),
             )
         )
-        return {row[0]: {"id": row[1]} | dict(zip(_CALL_COLUMNS, row[2:], strict=True)) for row in rows}
+        return {
+            row[0]: {"id": row[1], "import_id": row[2]} | dict(zip(_CALL_COLUMNS, row[3:], strict=True)) for row in rows
+        }
 
     # --- most calls: new, and one record each ---
 
@@ -116,6 +121,8 @@ class CallStore:
             verdict = case.take(call, values, self._columns)
             if verdict.fate is Fate.KEPT_BESIDE:
                 self._keep_beside(case, verdict)
+            brought = case.stored is None or stored[call.external_id]["import_id"] == self._journal.import_id
+            self.notes[AGAIN] += verdict.fate is Fate.UPDATED and brought
             outcomes.append(Outcome(call, verdict.fate, tuple(verdict.changes)))
         self._write(cases)
         return outcomes
@@ -250,4 +257,10 @@ def _drawn(call_ids: Sequence[int]) -> frozenset[int]:
     if not call_ids:
         return frozenset()
     db.session.execute(select(Call.id).where(is_any(Call.id, call_ids)).order_by(Call.id).with_for_update())
+    return _with_draw(call_ids)
+
+
+def _with_draw(call_ids: Sequence[int]) -> frozenset[int]:
+    if not call_ids:
+        return frozenset()
     return frozenset(db.session.scalars(select(Draw.call_id).where(is_any(Draw.call_id, call_ids))))

@@ -19,6 +19,10 @@ _DIGITS = re.compile(r"\+?\d{7,15}")
 _DATE = re.compile(r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}\b|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}\b")
 
 
+# What stands for each sign that is not told.
+MASK = "•"
+
+
 def discreet(text: str, country: str) -> str:
     """The text with every email address and every telephone number in it masked.
 
@@ -40,7 +44,7 @@ def _masked(text: str, country: str) -> str:
 
 def _dotted(number: str) -> str:
     digits = "".join(sign for sign in number if sign.isdigit())
-    return "•" * (len(digits) - 2) + digits[-2:]
+    return MASK * (len(digits) - 2) + digits[-2:]
 
 
 def _is_number(text: str, country: str) -> bool:

@@ -7,10 +7,10 @@ A file left in taking/ by a process that was killed is taken up again by the nex
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import psycopg
@@ -71,7 +71,7 @@ class DropFolder:
     def pick_up(self) -> Look:
         """Looks twice, a moment apart, so that everything complete is taken. Raises as `look` does."""
         self.look(at_most=0)
-        time.sleep(BETWEEN_LOOKS_SECONDS)
+        Event().wait(BETWEEN_LOOKS_SECONDS)
         return self.look()
 
     def look(self, at_most: int | None = None) -> Look:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -33,13 +33,19 @@ class _Stored(NamedTuple):
     newest_call: datetime | None
 
 
-def customer_ids(organisation_id: int, calls: Iterable[IncomingCall], journal: Journal) -> dict[bytes, int]:
+def customer_ids(
+    organisation_id: int, calls: Sequence[IncomingCall], settled: Collection[str], journal: Journal
+) -> dict[bytes, int]:
     """The customer of each call by its contact's key, made or brought up to date where needed.
+
+    `settled` are the external ids of calls that have had their draw: what is said of them now changes no customer, or
+    invitations could be led elsewhere afterwards.
 
     What the customer's latest call says goes before what earlier ones said; an older call only fills gaps, and nothing
     known is erased. So the order in which files arrive makes no difference. The caller has taken its turn.
     """
     wanted = _latest(calls)
+    telling = _latest(call for call in calls if call.external_id not in settled) if settled else wanted
     stored = _stored(organisation_id, wanted)
     ids = {key: customer.id for key, customer in stored.items()}
     missing = []
@@ -48,8 +54,8 @@ def customer_ids(organisation_id: int, calls: Iterable[IncomingCall], journal: J
         assert contact is not None
         if customer is None:
             missing.append((key, contact))
-        else:
-            _bring_up_to_date(customer, contact, caller.ended_at, journal)
+        elif (teller := telling.get(key)) is not None and teller.contact is not None:
+            _bring_up_to_date(customer, teller.contact, teller.ended_at, journal)
     return ids | _insert(organisation_id, missing)
 
 

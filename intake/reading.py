@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from intake.call_rows import CallReader, IncomingCall, SiteFacts
 from intake.cells import Cells
+from intake.discreet import discreet
 from intake.formats import Table
 from intake.mapping import SEALED_FIELDS, CallMapping, DateOrder
 from intake.moments import moments_of
@@ -20,6 +21,7 @@ from intake.rows import Row, RowFault
 from intake.sealed import Sealer
 
 CHUNK = 5_000
+ID_FIELDS = frozenset({"external_id", "leg"})
 # A chunk ends before that at so many characters, which are counted every so many rows.
 MOST_CHARACTERS, STEP = 8_000_000, 50
 # Looks up what a contacts file says of calls, by their external ids.
@@ -74,6 +76,11 @@ class Reading:
         return Cells(self.mapping, self.places, self.id_places)
 
     @property
+    def country(self) -> str:
+        """Whose numbers are told from other digits: the default site's country, else that of any site."""
+        return (self.site or next(iter(self.sites.values()))).country
+
+    @property
     def shown_fields(self) -> list[str]:
         """The fields whose cells may stand in a rejects file."""
         return [name for name in self.places if name not in SEALED_FIELDS]
@@ -100,7 +107,7 @@ def chunks(reading: Reading, join: Join | None = None) -> Generator[Chunk]:
             try:
                 calls.append(reader.read(row, _fields_of(reader, row, joined)))
             except RowFault as fault:
-                rejected.append(_rejected(reader, row, fault, shown))
+                rejected.append(_rejected(reader, row, fault, shown, reading.country))
         told = reader.notes + reading.table.notes
         yield Chunk(calls, rejected, told)
     if (notes := reader.notes + reading.table.notes) != told:
@@ -133,8 +140,12 @@ def _external_ids(reader: CallReader, batch: Sequence[Row]) -> list[str]:
     return found
 
 
-def _rejected(reader: CallReader, row: Row, fault: RowFault, shown: Sequence[str]) -> RejectedRow:
+def _rejected(reader: CallReader, row: Row, fault: RowFault, shown: Sequence[str], country: str) -> RejectedRow:
+    """Contacts that have slipped into other columns are masked; a call's own id is told as it is."""
     external_id = None
     with suppress(RowFault):
         external_id = reader.external_id(row)
-    return RejectedRow(row.line, external_id, fault.column, fault.reason, fault.detail, reader.cells.texts(row, shown))
+    texts = zip(shown, reader.cells.texts(row, shown), strict=True)
+    cells = [text if name in ID_FIELDS else discreet(text, country) for name, text in texts]
+    detail = discreet(fault.detail, country)
+    return RejectedRow(row.line, external_id, fault.column, fault.reason, detail, cells)

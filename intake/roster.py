@@ -40,6 +40,7 @@ def import_roster(path: Path, *, assignments: Path | None = None, actor: str) ->
     """
     file = read_roster(path, assignments)
     report = ImportReport(ImportKind.ROSTER, path.name, _sha256(path, assignments))
+    own_before = _own_numbers(file.organisation.entry.key)
     organisation = _organisation(file.organisation, report)
     take_turn(organisation.id)
     begin(report, organisation.id, actor)
@@ -49,6 +50,10 @@ def import_roster(path: Path, *, assignments: Path | None = None, actor: str) ->
     keep(report, finished=True)
     counts = {name: getattr(report, name) for name in ("new", "updated", "unchanged", "rejected")}
     audit.record(actor, "roster imported", organisation, file=report.file_name, sha256=report.sha256, **counts)
+    if organisation.own_numbers != own_before:
+        # Calls from these are asked about by nobody: whoever adds one must be found.
+        changed = {"before": own_before, "after": organisation.own_numbers}
+        audit.record(actor, "own numbers changed", organisation, **changed)
     db.session.commit()
     return report
 
@@ -132,6 +137,10 @@ def _organisation(placed: Placed[OrganisationEntry], report: ImportReport) -> Or
         _bring_up_to_date(found, columns, f"organisation {found.key}", report)
     db.session.flush()
     return found
+
+
+def _own_numbers(key: str) -> list[str]:
+    return db.session.scalar(select(Organisation.own_numbers).where(Organisation.key == key)) or []
 
 
 def _bring_up_to_date(row: Any, columns: Mapping[str, Any], what: str, report: ImportReport) -> None:

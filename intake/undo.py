@@ -69,7 +69,6 @@ class UndoReport:
     rows_restored: int = 0
     customers_removed: int = 0
     agents_removed: int = 0
-    later_records_removed: int = 0
     repeated_by: list[int] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
@@ -102,7 +101,6 @@ def undo(import_id: int, *, actor: str, organisation_id: int | None = None) -> U
     _check(record)
     assert record.organisation_id is not None
     report = UndoReport(import_id, repeated_by=_repeating(record))
-    report.later_records_removed = _deleted(LaterRecord, LaterRecord.import_id == import_id)
     moved = list(db.session.scalars(_changed(Assignment, import_id).where(ImportChange.before.is_not(None)).distinct()))
     report.rows_restored = _restore(import_id)
     report.calls_removed = _deleted(Call, Call.import_id == import_id)
@@ -288,6 +286,7 @@ def _remove_customers(organisation_id: int) -> int:
     spoken_of = [
         *(exists().where(model.customer_id == Customer.id) for model in (Call, CallLeg, Survey)),
         exists().where(_OF_CALLS, _former("customer_id") == Customer.id),
+        exists().where(cast(LaterRecord.record["customer_id"].astext, BigInteger) == Customer.id),
     ]
     return _deleted(Customer, Customer.organisation_id == organisation_id, *(~each for each in spoken_of))
 

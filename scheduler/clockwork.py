@@ -60,7 +60,7 @@ class TurnReport:
 def turn(enqueue: Enqueue, channels: Channels, *, reconcile: bool = True) -> TurnReport:
     """One pass of everything periodic. Quick when nothing is due: about a dozen small queries, no full draw."""
     changed = begin_and_close()
-    draws = draw(clock.now() - FRESH, wait=False) if _calls_came_in() else []
+    draws = draw(clock.now() - FRESH) if _calls_came_in() else []
     expired = close_expired()
     ticked = dispatch.tick(enqueue)
     return TurnReport(changed, tuple(draws), expired, ticked, settle(channels) if reconcile else 0)
@@ -71,12 +71,13 @@ def begin_and_close() -> int:
     return sum(_kept(part()) for part in (campaigns.begin_due, campaigns.close_ended, campaigns.reveal_keys))
 
 
-def draw(ended_after: datetime | None = None, *, wait: bool = True) -> list[DrawReport]:
+def draw(ended_after: datetime | None = None) -> list[DrawReport]:
     """Decides every call that has no draw yet, or the fresh ones of them, of all open campaigns.
 
-    Without `wait` those of a file that is just being imported are left to a later turn.
+    Organisations into which a file is just going are left to a later turn: a draw that waited would hold up the others,
+    and every import behind it.
     """
-    reports = drawing.draw_all(ended_after, wait=wait)
+    reports = drawing.draw_all(ended_after, wait=False)
     db.session.commit()
     return reports
 

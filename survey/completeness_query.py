@@ -57,7 +57,7 @@ _DIFFERENCES = text(
     SELECT feed, agent_id, answered, width_bucket(started_at, cuts) AS slot,
         -- Two business days are more than a day: what came in sooner is in time, whatever its local day.
         CASE WHEN received_at >= ended_at + interval '1 day'
-            THEN COALESCE(received_at >= closings[CAST(timezone(time_zone, ended_at) AS date) - first_day + 1], false)
+            THEN COALESCE(received_at >= closings[CAST(timezone(time_zone, ended_at) AS date) - first_day + 1], true)
             ELSE false END AS late
     FROM calls JOIN feeds ON feeds.site_id = calls.site_id AND feeds.source = calls.source
     -- A call ends after it starts: said for the index, which goes by the end.

@@ -17,6 +17,8 @@ from typing import TextIO
 from intake.rows import Row
 from survey.errors import InputError
 
+# So few make bad rows in however small a file.
+STRAY_NULS = 4
 DELIMITERS = ",;\t|"
 LONGEST_LINE = 1_000_000
 # As much of a first line as shows which delimiter it has.
@@ -159,4 +161,5 @@ def _columns(header: str, mark: str) -> int:
 
 def _mostly_text(head: bytes) -> bool:
     """A stray NUL byte makes a bad row, many make a file of another kind."""
-    return head.count(b"\0") * 100 < len(head)
+    nuls = head.count(b"\0")
+    return nuls <= STRAY_NULS or nuls * 100 < len(head)

@@ -156,6 +156,16 @@ def upgrade() -> None:
     op.alter_column("calls", "agent_uncertain", server_default=None)
     op.add_column("calls", sa.Column("recorded_at", sa.DateTime(timezone=True), nullable=True))
     op.create_check_constraint("uncertain_without_agent", "calls", "NOT agent_uncertain OR agent_id IS NULL")
+    # An undo deletes calls: what may point at them is looked up for each.
+    op.create_index("ix_calls_import", "calls", ["import_id"])
+    op.create_index(
+        "ix_surveys_superseded_by",
+        "surveys",
+        ["superseded_by_call_id"],
+        postgresql_where="superseded_by_call_id IS NOT NULL",
+    )
+    op.create_index("ix_call_legs_agent_id", "call_legs", ["agent_id"])
+    op.create_index("ix_call_legs_customer_id", "call_legs", ["customer_id"])
     # Most customers are known by their phone alone.
     op.drop_index("ix_customers_email_index", table_name="customers")
     op.create_index(
@@ -189,6 +199,8 @@ def downgrade() -> None:
     op.drop_column("imports", "undone_by")
     op.drop_column("imports", "undone_at")
     op.drop_column("imports", "notes")
+    op.drop_index("ix_surveys_superseded_by", table_name="surveys")
+    op.drop_index("ix_calls_import", table_name="calls")
     op.drop_index("ix_customers_email_index", table_name="customers")
     op.create_index("ix_customers_email_index", "customers", ["email_index"])
     op.drop_constraint("fk_calls_site_id_organisation_id", "calls", type_="foreignkey")

@@ -35,6 +35,7 @@ class Call(Base):
         Index("ix_calls_order", "site_id", "ended_at", "source", "external_id"),
         Index("ix_calls_customer_ended", "customer_id", "ended_at"),
         Index("ix_calls_agent_ended", "agent_id", "ended_at"),
+        Index("ix_calls_import", "import_id"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)

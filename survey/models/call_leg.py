@@ -25,8 +25,8 @@ class CallLeg(Base):
     leg: Mapped[str]
     import_id: Mapped[int] = mapped_column(ForeignKey("imports.id"), index=True)
     site_id: Mapped[int] = mapped_column(ForeignKey("sites.id"))
-    agent_id: Mapped[int | None] = mapped_column(ForeignKey("agents.id"))
-    customer_id: Mapped[int | None] = mapped_column(ForeignKey("customers.id"))
+    agent_id: Mapped[int | None] = mapped_column(ForeignKey("agents.id"), index=True)
+    customer_id: Mapped[int | None] = mapped_column(ForeignKey("customers.id"), index=True)
     started_at: Mapped[datetime]
     ended_at: Mapped[datetime]
     answered: Mapped[bool]

@@ -79,6 +79,11 @@ class Survey(Base):
         Index("ix_surveys_customer", "customer_id"),
         Index("ix_surveys_campaign", "campaign_id"),
         Index("ix_surveys_agent", "agent_id"),
+        Index(
+            "ix_surveys_superseded_by",
+            "superseded_by_call_id",
+            postgresql_where="superseded_by_call_id IS NOT NULL",
+        ),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)

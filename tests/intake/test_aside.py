@@ -14,6 +14,7 @@ import psutil
 import pytest
 from flask import Flask
 from openpyxl import Workbook
+from sqlalchemy import insert
 
 from intake import aside, calls, reading
 from intake.call_rows import OWN_NUMBERS, TALK_OF_UNANSWERED
@@ -23,7 +24,7 @@ from intake.reports import ImportReport
 from survey.clock import ManualClock
 from survey.db import db
 from survey.errors import InputError, Refused
-from survey.models import Call, Customer, Site
+from survey.models import Agent, Call, Customer, Site
 from tests import factories
 from tests.intake import samples, snapshots
 
@@ -179,6 +180,10 @@ def test_the_reader_ends_with_an_import_that_breaks_off(site: Site, always_aside
 def test_a_reader_that_cannot_be_started_says_so(
     site: Site, always_aside: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # A roster that does not fit between the two processes, so that handing it over fails in the midst.
+    agents = [{"organisation_id": site.organisation_id, "key": f"{n:0>200}", "name": "x"} for n in range(1_000)]
+    db.session.execute(insert(Agent), agents)
+    db.session.commit()
     monkeypatch.setattr(aside.sys, "executable", shutil.which("false"))
     with pytest.raises(Refused, match="the process that reads the file ended"):
         samples.taken(long_file(tmp_path))

@@ -16,7 +16,9 @@ import pytest
 from flask import Flask
 from sqlalchemy import func, select
 
+from intake import reading
 from intake.bulk import take_turn
+from intake.call_store import CallStore
 from intake.reading import CHUNK
 from survey.db import db
 from survey.models import Agent, Call, Customer, ImportRecord, Organisation
@@ -113,6 +115,24 @@ def test_killed_in_the_midst_whole_batches_are_in_and_a_second_run_completes_the
     assert (report["read"], report["new"], report["unchanged"]) == (ROWS, ROWS - there, there)
     assert stored() == ROWS == db.session.scalar(select(func.count(Call.external_id.distinct())))
     assert db.session.query(Customer).count() == 100 and db.session.query(Agent).count() == 21
+
+
+def test_a_batch_that_fails_in_the_midst_leaves_nothing_whoever_commits_next(
+    app: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    samples.place()
+    monkeypatch.setattr(reading, "CHUNK", 4)
+    lines = [f"{n},Zed,2026-03-02 09:00,60,21255501{n:02}" for n in (0, 1, 2, 3, 10, 11, 11, 12)]
+    file = samples.written(tmp_path, samples.rows(*lines, header=samples.HEADER + ",phone"))
+
+    def fail(*_: object) -> None:
+        raise OSError("no space left")
+
+    monkeypatch.setattr(CallStore, "_write", fail)
+    with pytest.raises(OSError, match="no space left"):
+        samples.taken(file, create_agents=True)
+    db.session.commit()
+    assert set(samples.stored()) == {"0", "1", "2", "3"} and db.session.query(Customer).count() == 4
 
 
 def whole_batches() -> int:

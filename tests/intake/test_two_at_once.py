@@ -18,7 +18,7 @@ from intake.roster import import_roster
 from intake.staff import Staff, roster_names
 from survey.clock import ManualClock
 from survey.db import db
-from survey.models import Agent, Assignment, Call, Customer, Site
+from survey.models import Agent, Assignment, Call, Customer, ImportChange, Site
 from tests import factories
 from tests.factories import utc
 from tests.intake import samples, snapshots
@@ -130,3 +130,38 @@ def test_an_agent_another_import_made_meanwhile_is_not_made_again(app: Flask) ->
     assert first.agent_id("zed", site.id, date(2026, 2, 4)) == made
     assignment = db.session.query(Assignment).filter_by(agent_id=made).populate_existing().one()
     assert (assignment.starts_on, first.made, second.made) == (date(2026, 2, 3), 1, 0)
+
+
+def test_a_first_day_that_a_roster_has_set_meanwhile_is_left_alone(app: Flask) -> None:
+    site = samples.place()
+    running = staff(site)
+    made = running.agent_id("Zed", site.id, date(2026, 2, 5))
+    assignment = db.session.query(Assignment).filter_by(agent_id=made).one()
+    assignment.supervisor_id = factories.supervisor(site.organisation).id
+    db.session.commit()
+    for anyone in (running, staff(site)):
+        assert anyone.agent_id("Zed", site.id, date(2026, 2, 3)) == made
+        assert db.session.query(Assignment.starts_on).filter_by(agent_id=made).scalar() == date(2026, 2, 5)
+
+
+def test_what_another_import_moved_meanwhile_is_what_an_undo_goes_back_to(app: Flask) -> None:
+    site = samples.place()
+    first = staff(site)
+    made = first.agent_id("Zed", site.id, date(2026, 2, 9))
+    db.session.commit()
+    second = staff(site)
+    first.agent_id("Zed", site.id, date(2026, 2, 5))
+    second.agent_id("zed", site.id, date(2026, 2, 7))
+    second.agent_id("ZED", site.id, date(2026, 2, 3))
+    assignment = db.session.query(Assignment).filter_by(agent_id=made).populate_existing().one()
+    moved = db.session.query(ImportChange).filter_by(row_table="assignments", row_id=assignment.id)
+    befores = [change.before for change in moved.order_by(ImportChange.id) if change.before is not None]
+    assert befores == [{"starts_on": "2026-02-09"}, {"starts_on": "2026-02-05"}]
+    assert assignment.starts_on == date(2026, 2, 3)
+
+
+def test_two_imports_that_spell_an_agent_differently_make_one(app: Flask) -> None:
+    site = samples.place()
+    first, second = staff(site), staff(site)
+    made = first.agent_id("Zed", site.id, date(2026, 2, 5))
+    assert second.agent_id("ZED", site.id, date(2026, 2, 5)) == made and second.made == 0

@@ -84,7 +84,7 @@ def test_the_clockwork_decides_on_the_announced_day(app: Flask, session: scoped_
         done.append("decided")
         make.organisation(key="made by a chore")
 
-    assert len(app.extensions["aftercall_chores"]) == 3
+    assert len(app.extensions["aftercall_chores"]) == 4
     clockwork.do_chores([chore])
     db.session.rollback()
     assert done == ["decided"]
