@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import date, datetime, time, timedelta
@@ -21,6 +22,7 @@ LARGEST_SMALL, LARGEST_RATIO = 50_000_000, 100
 # What openpyxl raises for an archive that is no workbook, a broken one, or one without a sheet of cells.
 UNREADABLE = (
     zipfile.BadZipFile,
+    zlib.error,
     InvalidFileException,
     ParseError,
     LookupError,

@@ -367,3 +367,18 @@ def test_a_file_with_noise_in_it_is_counted_or_refused_and_never_worse(
         samples.counts(samples.taken(samples.written(tmp_path, content)))
     except AftercallError as refused:
         assert str(refused).startswith("calls.csv")
+
+
+def test_a_workbook_damaged_within_its_archive_is_refused_in_words(tmp_path: Path) -> None:
+    book = Workbook()
+    for _ in range(300):
+        book.active.append(["c1", "amy", "2026-03-02 09:00", 60])
+    path = tmp_path / "calls.xlsx"
+    book.save(path)
+    whole = bytearray(path.read_bytes())
+    with zipfile.ZipFile(path) as archive:
+        sheet = archive.getinfo("xl/worksheets/sheet1.xml")
+    whole[sheet.header_offset + 60 : sheet.header_offset + 90] = bytes(30)
+    path.write_bytes(whole)
+    with pytest.raises(InputError, match="not a readable Excel workbook"):
+        samples.taken(path)
