@@ -34,7 +34,10 @@ from tests.conftest import NOON
 
 @pytest.fixture
 def drawn(session: scoped_session[Session], at_noon: ManualClock) -> Iterator[Campaign]:
-    """A campaign with a week of draws behind it: repeat callers, quarantine, supersession, an opt-out, two sites."""
+    """A campaign with a week of draws behind it: repeat callers, quarantine, supersession, an opt-out, two sites.
+
+    The calls' ids are always the same, and with them who is drawn, however many tests ran before.
+    """
     place = make.site()
     elsewhere = make.site(organisation=place.organisation)
     campaign, other = make.campaign([place], rate_numerator=2, rate_denominator=3), make.campaign([elsewhere])
@@ -44,8 +47,9 @@ def drawn(session: scoped_session[Session], at_noon: ManualClock) -> Iterator[Ca
         for n in range(10):
             ended_at = clock.now() - timedelta(minutes=5 + n)
             place_of_call = elsewhere if n % 6 == 5 else place
-            make.call(agents[n % 3], place_of_call, customer=customers[(n + day) % 9], ended_at=ended_at)
-        make.call(agents[0], place, answered=False, talk_seconds=0)
+            caller, id = customers[(n + day) % 9], f"day {day}, {n}"
+            make.call(agents[n % 3], place_of_call, customer=caller, ended_at=ended_at, external_id=id)
+        make.call(agents[0], place, answered=False, talk_seconds=0, external_id=f"day {day}, silent")
         draw_all()
         ask_some(day)
         if day == 2:
@@ -175,7 +179,9 @@ def test_a_drawn_call_without_a_survey_is_named(drawn: Campaign) -> None:
 
 def test_a_supersession_that_was_undone_is_named(drawn: Campaign) -> None:
     superseded = db.session.scalars(
-        select(Survey).where(Survey.superseded_by_call_id.is_not(None), Survey.campaign_id == drawn.id)
+        select(Survey)
+        .where(Survey.superseded_by_call_id.is_not(None), Survey.campaign_id == drawn.id)
+        .order_by(Survey.id)
     ).first()
     assert superseded is not None
     call_id = superseded.call_id
