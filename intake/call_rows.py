@@ -122,12 +122,14 @@ class CallReader:
         agent_id, agent = self._agent(row)
         internal = bool(self._flag(row, "internal")) or own
         recorded_at = self._recorded_at(row, place, notes)
+        leg, queue, topic = (self._text(row, name) or None for name in ("leg", "queue", "topic"))
+        # Last, so that nothing is noted of a row that is rejected.
         if notes:
             self.notes.update(notes)
         return IncomingCall(
             row.line,
             external_id,
-            self._text(row, "leg") or None,
+            leg,
             recorded_at,
             place.id,
             agent_id,
@@ -136,8 +138,8 @@ class CallReader:
             ended_at,
             answered,
             talk,
-            self._text(row, "queue") or None,
-            self._text(row, "topic") or None,
+            queue,
+            topic,
             language or (contact.language if contact else None),
             internal,
             contact,

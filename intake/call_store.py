@@ -1,6 +1,6 @@
 """Storing calls by the batch: new ones in, changed ones brought up to date until their draw, later records beside.
 
-take turn -> customers -> what is stored -> what becomes of each record (cases.py) -> write
+take turn -> what is stored -> customers -> what becomes of each record (cases.py) -> write
 """
 
 from __future__ import annotations

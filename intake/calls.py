@@ -127,6 +127,7 @@ def reading_of(table: Table, options: CallOptions, mapping: CallMapping | None =
         names=roster_names(organisation.id),
         create_agents=options.create_agents,
         own_numbers=tuple(organisation.own_numbers),
+        country=organisation.country,
         order=options.date_order or complete.date_order,
         now=clock.now(),
     )

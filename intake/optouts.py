@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import select
 
+from intake.calls import find_organisation
 from intake.formats import Table, open_table
 from intake.mapping import guessed
 from intake.reports import ImportReport, begin, file_sha256, keep
@@ -27,7 +28,7 @@ def add(organisation_key: str, contact: str, *, actor: str) -> tuple[str, bool]:
 
     Commits. Raises InputError for what is neither, NotFound for an unknown organisation.
     """
-    organisation = _organisation(organisation_key)
+    organisation = find_organisation(organisation_key)
     kind, index = _index(contact, "", organisation)
     new = ground.add(organisation.id, kind, index, OptOutSource.COMMAND)
     if new:
@@ -38,7 +39,7 @@ def add(organisation_key: str, contact: str, *, actor: str) -> tuple[str, bool]:
 
 def remove(organisation_key: str, contact: str, *, actor: str) -> str:
     """Lifts the opt-out of a contact and returns its kind. Commits. Raises NotFound when there is none in force."""
-    organisation = _organisation(organisation_key)
+    organisation = find_organisation(organisation_key)
     kind, index = _index(contact, "", organisation)
     if not ground.remove(organisation.id, index, actor):
         raise NotFound(f"this {kind} has no opt-out in force", where=organisation.key)
@@ -51,7 +52,7 @@ def import_optouts(path: Path, organisation_key: str, *, actor: str) -> ImportRe
 
     One already in force counts as unchanged. Raises InputError where the file cannot be read.
     """
-    organisation = _organisation(organisation_key)
+    organisation = find_organisation(organisation_key)
     table = open_table(path)
     columns = guessed(table.header, ("contact", "kind"))
     if "contact" not in columns:
@@ -68,7 +69,7 @@ def import_optouts(path: Path, organisation_key: str, *, actor: str) -> ImportRe
 
 def listed(organisation_key: str, *, removed_too: bool = False) -> list[dict[str, Any]]:
     """The organisation's opt-outs, oldest first; only those in force unless `removed_too`."""
-    query = select(OptOut).where(OptOut.organisation_id == _organisation(organisation_key).id).order_by(OptOut.id)
+    query = select(OptOut).where(OptOut.organisation_id == find_organisation(organisation_key).id).order_by(OptOut.id)
     if not removed_too:
         query = query.where(OptOut.removed_at.is_(None))
     return [
@@ -118,10 +119,3 @@ def _index(contact: str, kind: str, organisation: Organisation) -> tuple[str, by
     if canonical is None:
         raise InputError(fault or "is empty", where="contact")
     return kind, ground.index_of(kind, canonical)
-
-
-def _organisation(key: str) -> Organisation:
-    found = db.session.scalar(select(Organisation).where(Organisation.key == key))
-    if found is None:
-        raise NotFound(f"there is no organisation {key!r}", how="flask roster import makes organisations.")
-    return found

@@ -42,7 +42,8 @@ def customer_ids(
     invitations could be led elsewhere afterwards.
 
     What the customer's latest call says goes before what earlier ones said; an older call only fills gaps, and nothing
-    known is erased. So the order in which files arrive makes no difference. The caller has taken its turn.
+    known is erased. The newest call need not say everything, so of older ones that fill the same gap the first to come
+    in counts. The caller has taken its turn.
     """
     wanted = _latest(calls)
     telling = _latest(call for call in calls if call.external_id not in settled) if settled else wanted

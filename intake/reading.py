@@ -57,7 +57,10 @@ class Chunk(NamedTuple):
 
 @dataclass(frozen=True)
 class Reading:
-    """Everything the reading of a table rests on, so that it can be handed to another process."""
+    """Everything the reading of a table rests on, so that it can be handed to another process.
+
+    `country` is the organisation's: by it telephone numbers are told from other digits in rejected rows.
+    """
 
     table: Table
     mapping: CallMapping
@@ -68,17 +71,13 @@ class Reading:
     names: RosterNames
     create_agents: bool
     own_numbers: Sequence[str]
+    country: str
     order: DateOrder | None
     now: datetime
 
     @property
     def cells(self) -> Cells:
         return Cells(self.mapping, self.places, self.id_places)
-
-    @property
-    def country(self) -> str:
-        """Whose numbers are told from other digits: the default site's country, else that of any site."""
-        return (self.site or next(iter(self.sites.values()))).country
 
     @property
     def shown_fields(self) -> list[str]:

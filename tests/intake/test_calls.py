@@ -329,3 +329,17 @@ def test_what_stops_an_import_before_it_begins(
     assert said in str(refused.value)
     db.session.rollback()
     assert samples.stored() == {}
+
+
+def test_an_organisation_without_sites_gets_its_rows_back_rejected(app: Flask, tmp_path: Path) -> None:
+    factories.organisation(key="acme")
+    db.session.commit()
+    file = samples.written(tmp_path, rows("1,amy,2026-03-02 09:00,60,north", header=samples.HEADER + ",site"))
+    report = samples.taken(file, site=None, source="pbx")
+    assert samples.counts(report) == (0, 0, 0, 1) and report.rejected_by == {"unknown site": 1}
+
+
+def test_nothing_is_noted_of_a_row_that_is_rejected(site: Site, tmp_path: Path) -> None:
+    row = f"1,amy,2026-03-02 09:00,60,no,{'x' * 1_001}"
+    report = samples.taken(samples.written(tmp_path, rows(row, header=samples.HEADER + ",answered,topic")))
+    assert samples.counts(report) == (0, 0, 0, 1) and not +report.notes
