@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import CheckConstraint, ForeignKey, Index
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -14,6 +16,8 @@ class Customer(Base):
 
     One customer per phone, or per email where there is no phone.
     `relay` is for customers who use a relay service (waits are doubled); `consents_to_calls` null means not known.
+    `said_by` holds, of what not the latest call said, which call did: field to [end, id, stamp]. So a call that
+    comes in late changes what earlier calls said and not what later ones did.
     """
 
     __tablename__ = "customers"
@@ -46,3 +50,4 @@ class Customer(Base):
     language: Mapped[str | None]
     relay: Mapped[bool] = mapped_column(default=False)
     consents_to_calls: Mapped[bool | None]
+    said_by: Mapped[dict[str, Any] | None]
