@@ -17,6 +17,8 @@ from survey.errors import InputError, Refused
 from survey.models import ImportKind, ImportRecord
 
 FIRST = 10
+# Of rejects that differ so many are told apart, so that memory stays flat; a file rarely has a dozen.
+MOST_DISTINCT = 1_000
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,21 @@ class Reject:
     where: str
     column: str
     reason: str
+
+
+@dataclass
+class Alike:
+    """Rejected rows with one column and reason: where the first of them is, and how many there are."""
+
+    where: str
+    column: str
+    reason: str
+    count: int = 0
+
+    @property
+    def line(self) -> str:
+        times = f" ({self.count:,} times, the first time here)" if self.count > 1 else ""
+        return f"{self.where}{f', {self.column}' if self.column else ''}: {self.reason}{times}"
 
 
 @dataclass(frozen=True)
@@ -41,7 +58,7 @@ class ImportReport:
     """What an import did (or, dry, would do). read = new + updated + unchanged + rejected.
 
     `notes` counts oddities that were settled by a stated rule; `rejects` and `changes` are the first ten of each;
-    `import_id` is None after a dry run.
+    `alike` has the rejects that differ, by column and reason; `import_id` is None after a dry run.
     """
 
     kind: ImportKind
@@ -57,6 +74,7 @@ class ImportReport:
     rejected_by: Counter[str] = field(default_factory=Counter)
     notes: Counter[str] = field(default_factory=Counter)
     rejects: list[Reject] = field(default_factory=list)
+    alike: dict[tuple[str, str], Alike] = field(default_factory=dict)
     changes: list[Change] = field(default_factory=list)
     rejects_file: str | None = None
     contacts: dict[str, int] | None = None
@@ -96,30 +114,56 @@ class ImportReport:
         self.rejected_by[reason] += 1
         if len(self.rejects) < FIRST:
             self.rejects.append(Reject(where, column, text or reason))
+        kind = column, text or reason
+        if kind in self.alike or len(self.alike) < MOST_DISTINCT:
+            self.alike.setdefault(kind, Alike(where, *kind)).count += 1
+
+    @property
+    def most_rejected(self) -> list[Alike]:
+        """Each column and reason once, the most frequent first: the first ten of them."""
+        return sorted(self.alike.values(), key=lambda alike: -alike.count)[:FIRST]
 
     def as_dict(self) -> dict[str, Any]:
         """The report as `--json` prints it."""
         report = asdict(self) | {"rejected_by": dict(self.rejected_by), "notes": dict(+self.notes)}
+        report["alike"] = [asdict(alike) for alike in self.most_rejected]
         return {name: value for name, value in report.items() if value is not None}
 
     def lines(self) -> list[str]:
         """The report for a person."""
-        counts = ", ".join(f"{getattr(self, n):,} {n}" for n in ("new", "updated", "unchanged", "rejected"))
-        lines = [f"{self.file_name}: {self.read:,} rows read: {counts}."]
-        if self.dry_run:
-            lines.insert(0, "Dry run: nothing was written.")
+        would = self.dry_run
+        lines = ["Dry run: nothing was written."] if would else []
+        lines.append(f"{self.file_name}: {counted(self.read, 'row')} read{', which would be' if would else ''}: {self._fates}.")
         if self.contacts is not None:
             found = ", ".join(f"{count:,} {name}" for name, count in self.contacts.items())
-            lines.append(f"Contacts: {found}.")
-        lines += [f"Note: {count:,} {note}." for note, count in (+self.notes).items()]
-        lines += [f"Rejected {count:,}: {reason}." for reason, count in self.rejected_by.most_common(FIRST)]
-        lines += [f"  {r.where}{f', {r.column}' if r.column else ''}: {r.reason}" for r in self.rejects]
-        lines += [
-            f"  {'would change' if self.dry_run else 'changed'} {c.what}: {', '.join(c.fields)}" for c in self.changes
-        ]
+            lines.append(f"Contacts{' would be' if would else ''}: {found}.")
+        lines += [noted(note, count, would=would) for note, count in (+self.notes).items()]
+        rejected = "Would be rejected" if would else "Rejected"
+        lines += [f"{rejected}, {count:,}: {reason}." for reason, count in self.rejected_by.most_common(FIRST)]
+        lines += [f"  {alike.line}" for alike in self.most_rejected]
+        lines += [f"  {'would change' if would else 'changed'} {c.what}: {', '.join(c.fields)}" for c in self.changes]
         if self.rejects_file:
             lines.append(f"Every rejected row: {self.rejects_file}")
         return lines
+
+    @property
+    def _fates(self) -> str:
+        return ", ".join(f"{getattr(self, name):,} {name}" for name in ("new", "updated", "unchanged", "rejected"))
+
+
+def counted(number: int, noun: str) -> str:
+    """1 call, 2 calls, 1,000 calls: a number with a noun whose plural ends with an s."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def noted(note: str, count: int, *, would: bool = False) -> str:
+    """A note for a person. Its number stands behind it, because the note's own words speak of many.
+
+    `would`: of a dry run, which made nobody.
+    """
+    if not would:
+        return f"Note: {note}: {count:,}."
+    return f"Would be noted: {note.replace('agents made', 'agents who would be made', 1)}: {count:,}."
 
 
 def begin(report: ImportReport, organisation_id: int | None, actor: str, source: str = "") -> int:

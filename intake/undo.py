@@ -32,6 +32,7 @@ from sqlalchemy.exc import IntegrityError
 
 from intake.bulk import take_turn
 from intake.journal import TABLES, from_json
+from intake.reports import counted
 from survey import audit, clock
 from survey.db import db
 from survey.errors import NotFound, Refused
@@ -50,6 +51,7 @@ from survey.models import (
     Site,
     Survey,
 )
+from survey.turns import waiting
 
 # As many changes are taken back at once as fit into memory easily.
 PAGE = 1_000
@@ -76,10 +78,10 @@ class UndoReport:
 
     def lines(self) -> list[str]:
         """The report for a person."""
-        removed = f"{self.calls_removed:,} calls and {self.customers_removed:,} customers"
+        removed = f"{counted(self.calls_removed, 'call')} and {counted(self.customers_removed, 'customer')}"
         lines = [
-            f"Import {self.import_id} is undone: {removed} removed, {self.rows_restored:,} changes taken back,"
-            f" {self.agents_removed:,} agents it had made removed.",
+            f"Import {self.import_id} is undone: {removed} removed, {counted(self.rows_restored, 'change')} taken back,"
+            f" {counted(self.agents_removed, 'agent')} it had made removed.",
             "Its record stays. The same file can be imported again.",
         ]
         if self.repeated_by:
@@ -123,7 +125,8 @@ def _locked(import_id: int, organisation_id: int | None) -> ImportRecord:
         raise Refused(f"import {import_id} is one of {record.kind}", how="Only an import of calls can be undone.")
     # The order in which a draw and an import take them: the organisation's row, then the turn.
     lock = select(Organisation.id).where(Organisation.id == record.organisation_id)
-    db.session.execute(lock.with_for_update(key_share=True))
+    with waiting("a draw of this organisation"):
+        db.session.execute(lock.with_for_update(key_share=True))
     take_turn(record.organisation_id)
     db.session.refresh(record, with_for_update=True)
     return record
@@ -136,7 +139,7 @@ def _check(record: ImportRecord) -> None:
     drawn = db.session.scalar(select(func.count()).select_from(Draw).join(Call).where(its)) or 0
     if drawn:
         raise Refused(
-            f"{drawn:,} of the calls of import {record.id} have had their draw",
+            f"{drawn:,} of the calls of import {record.id} {'has had its' if drawn == 1 else 'have had their'} draw",
             how="A draw is never taken back: what was imported stays.",
         )
     later = sorted(set(db.session.scalars(_later_imports(record.id))))

@@ -6,8 +6,10 @@ share of the organisation's lock; a draw takes the whole of it. The locks end wi
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
+from threading import Timer
 
 from sqlalchemy import func, select
 
@@ -15,6 +17,50 @@ from survey.db import db
 
 # Any number no other advisory lock of ours uses.
 _LOCK = 0x1A7F
+# A shorter wait is not worth a word.
+SILENT_SECONDS = 1.5
+
+Tell = Callable[[str], None]
+_told_of_waits: ContextVar[Tell | None] = ContextVar("told of waits", default=None)
+
+
+@contextmanager
+def waits_told(tell: Tell) -> Iterator[None]:
+    """Within the block `tell` is called, once for each kind of wait, with what a long wait is for.
+
+    It is called from another thread, while this one waits.
+    """
+    told: set[str] = set()
+
+    def once(what: str) -> None:
+        if what not in told:
+            told.add(what)
+            tell(what)
+
+    before = _told_of_waits.set(once)
+    try:
+        yield
+    finally:
+        _told_of_waits.reset(before)
+
+
+@contextmanager
+def waiting(what: str) -> Iterator[None]:
+    """Around a statement that may wait for others: tells `what` it waits for, once it has waited SILENT_SECONDS.
+
+    Costs nothing where nobody is told of waits (see `waits_told`).
+    """
+    tell = _told_of_waits.get()
+    if tell is None:
+        yield
+        return
+    timer = Timer(SILENT_SECONDS, tell, [f"waiting for {what} to finish"])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 @contextmanager
@@ -23,7 +69,8 @@ def import_under_way(organisation_id: int) -> Iterator[None]:
     with db.engine.connect() as connection:
         # Of its own, because the session gives its connection back whenever a batch is committed.
         connection = connection.execution_options(isolation_level="AUTOCOMMIT")
-        connection.execute(select(func.pg_advisory_lock_shared(_LOCK, func.hashint8(organisation_id))))
+        with waiting("a draw of this organisation"):
+            connection.execute(select(func.pg_advisory_lock_shared(_LOCK, func.hashint8(organisation_id))))
         try:
             yield
         finally:
