@@ -100,7 +100,7 @@ class Lines:
 
 
 def _rows(lines: Lines, name: str) -> Iterator[Row]:
-    first = _header_line(lines)
+    first = _header_line(lines, name)
     if first is None:
         return
     delimiter = _delimiter(first)
@@ -138,9 +138,15 @@ def _span(start: int, lines: Lines) -> str:
     return f" (lines {start} to {lines.number} read as one row)" if lines.number > start else ""
 
 
-def _header_line(lines: Lines) -> str | None:
-    """The first line that is not empty, past a spreadsheet's own `sep=` line."""
+def _header_line(lines: Lines, name: str) -> str | None:
+    """The first line that is not empty, past a spreadsheet's own `sep=` line. Raises InputError for an endless one."""
     for line in lines:
+        if lines.too_long:
+            raise InputError(
+                f"the header is longer than {LONGEST_LINE:,} characters",
+                where=f"{name}, line {lines.number}",
+                how="Is it a table at all? Its first line must name the columns.",
+            )
         if line.strip() and not line.casefold().startswith("sep="):
             return line
     return None

@@ -5,9 +5,11 @@ from __future__ import annotations
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime, time, timedelta
+from itertools import repeat
 from pathlib import Path
+from typing import IO, Any
 from xml.etree.ElementTree import ParseError
 
 from openpyxl import load_workbook
@@ -32,6 +34,8 @@ UNREADABLE = (
     EOFError,
     OSError,
 )
+# How a sheet's XML marks a formula, and how much of it is looked at in one go.
+FORMULA_MARKS, LOOK = (b"<f>", b"<f "), 1_000_000
 FURTHER_SHEETS = "further sheets of the workbook, not read"
 
 
@@ -57,14 +61,58 @@ def _rows(path: Path, notes: Counter[str]) -> Iterator[Row]:
         sheet = book.worksheets[0]
         notes[FURTHER_SHEETS] += len(book.worksheets) - 1
         sheet.reset_dimensions()  # what the file says about its size may be wrong, and would cut rows off
+        formulas = _formulas(path) if _has_formulas(path) else repeat(())
         width = 0
-        for number, values in enumerate(sheet.iter_rows(values_only=True), start=1):
+        # The formulas' rows come without end where there are none.
+        for number, (values, row) in enumerate(zip(sheet.iter_rows(values_only=True), formulas, strict=False), start=1):
             cells = [cell_text(value) for value in values]
             width = width or len(_trimmed(cells))
-            if any(cells):
+            if without := _without_result(cells, row):
+                yield Row(number, (), f"a formula has no result (in {without}; open the workbook and save it again)")
+            elif any(cells):
                 yield Row(number, _trimmed(cells) + [""] * (width - len(_trimmed(cells))))
     finally:
         book.close()
+
+
+def _formulas(path: Path) -> Iterator[Iterable[Any]]:
+    """The rows of the same sheet, with the formulas that results were worked out from."""
+    book = load_workbook(path, read_only=True)
+    try:
+        sheet = book.worksheets[0]
+        sheet.reset_dimensions()
+        yield from sheet.iter_rows()
+    finally:
+        book.close()
+
+
+def _has_formulas(path: Path) -> bool:
+    """Whether any sheet has one; most files have none, and need not be read twice."""
+    with zipfile.ZipFile(path) as archive:
+        for name in archive.namelist():
+            if name.startswith("xl/worksheets/"):
+                with archive.open(name) as sheet:
+                    if _holds(sheet, FORMULA_MARKS):
+                        return True
+    return False
+
+
+def _holds(stream: IO[bytes], marks: Sequence[bytes]) -> bool:
+    """Whether any of the marks stands in the stream; a mark may lie across two looks."""
+    before = b""
+    while look := stream.read(LOOK):
+        if any(mark in before + look for mark in marks):
+            return True
+        before = look[-max(map(len, marks)) :]
+    return False
+
+
+def _without_result(texts: Sequence[str], row: Iterable[Any]) -> str:
+    """The first cell of a row ("C2") that holds a formula but no text: a result was never worked out. "": none."""
+    for text, cell in zip(texts, row, strict=False):
+        if not text and cell.data_type == "f":
+            return str(cell.coordinate)
+    return ""
 
 
 def cell_text(value: object) -> str:

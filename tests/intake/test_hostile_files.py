@@ -256,10 +256,11 @@ def test_a_workbook_of_charts_only_is_refused(tmp_path: Path) -> None:
 
 def test_a_formulas_last_result_is_read_not_the_formula(tmp_path: Path) -> None:
     path = workbook(tmp_path, ("id", "started_at", "talk_seconds"), ("x", "2026-03-02 09:00", "=60+1"))
-    # Never calculated, the formula has no result: the cell is empty, and the call without talk.
-    assert samples.taken(path).new == 1 and not samples.stored()["x"].answered
+    never = samples.taken(path)
+    assert never.new == 0 and never.rejects[0].where == "line 2"
+    assert never.rejects[0].reason == "a formula has no result: in C2; open the workbook and save it again"
     calculated = resaved(path, replaced(b"<f>60+1</f><v />", b"<f>60+1</f><v>61</v>"))
-    assert samples.taken(calculated).updated == 1 and samples.stored()["x"].talk_seconds == 61
+    assert samples.taken(calculated).new == 1 and samples.stored()["x"].talk_seconds == 61
     failed = resaved(path, replaced(b'<c r="C2"><f>60+1</f><v>61</v>', b'<c r="C2" t="e"><f>60+1</f><v>#REF!</v>'))
     assert samples.taken(failed).rejects[0].reason == "not a duration: '#REF!'"
 
@@ -282,8 +283,8 @@ NOTHING_TAKEN: dict[str, tuple[bytes | Callable[[], bytes], str]] = {
     "UTF-16 without its mark": (NO_MARK.encode("utf-16-le"), "is neither delimited text nor an Excel workbook"),
     "UTF-16 the other way": (NO_MARK.encode("utf-16-be"), "is neither delimited text nor an Excel workbook"),
     "NUL bytes": (bytes(10_000), "is neither delimited text nor an Excel workbook"),
-    "one endless line": (b"x" * 10_000_000, "calls.csv: "),
-    "an endless header": (b"call_id," * 2_000_000 + f"\n{GOOD}\n".encode(), "calls.csv: "),
+    "one endless line": (b"x" * 10_000_000, "calls.csv, line 1: the header is longer than 1,000,000 characters"),
+    "an endless header": (b"call_id," * 2_000_000 + f"\n{GOOD}\n".encode(), "calls.csv, line 1: the header is longer"),
     "zip bomb": (zip_bomb, "calls.csv: unpacks to 60 MB, far more than a workbook of its size should. Save it as CSV."),
     "header twice": (f"call_id,{samples.HEADER}\nx,{GOOD}\n".encode(), "header: has 2 columns called 'call_id'"),
     "missing column": (b"call_id,talk_seconds\nx,5\n", "header: has no column for its start (started_at)"),
