@@ -14,6 +14,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from scheduler.sampling import checked_plan, fraction
 from survey.errors import InputError
+from survey.models import Sampling
 from survey.questionnaire import LANGUAGES, QUESTIONNAIRES
 
 Checked = TypeVar("Checked")
@@ -34,8 +35,15 @@ def _listed(check: Callable[[], Checked]) -> Checked:
         raise ValueError(str(fault)) from None
 
 
+Rate = Annotated[Fraction, BeforeValidator(_rate)]
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+
+
 class CampaignPlan(BaseModel):
-    """Every field of a campaign file. Dates are local to each site, hours to the customer, weekdays from Monday = 0."""
+    """Every field of a campaign file. Dates are local to each site, hours to the customer, weekdays from Monday = 0.
+
+    `spend_cap` is in hundredths of the currency in which calls are paid.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
@@ -45,7 +53,12 @@ class CampaignPlan(BaseModel):
     sites: list[str] = Field(min_length=1)
     starts_on: date
     ends_on: date
-    rate: Annotated[Fraction, BeforeValidator(_rate)] = Fraction(1, 10)
+    queues: list[Name] = []
+    topics: list[Name] = []
+    sampling: Sampling = Sampling.FIXED
+    rate: Rate = Fraction(1, 10)
+    rate_floor: Rate = Fraction(1, 100)
+    rate_ceiling: Rate = Fraction(1)
     channel_plan: list[dict[str, Any]] = [{"share": [1, 1], "channels": ["ivr", "web"]}]
     questionnaire: str = "core-1"
     languages: list[str] = ["en"]
@@ -54,10 +67,18 @@ class CampaignPlan(BaseModel):
     call_from: time = time(9)
     call_until: time = time(20)
     call_weekdays: list[Annotated[int, Field(ge=0, le=6)]] = [0, 1, 2, 3, 4, 5]
+    hours_by_weekday: dict[Annotated[int, Field(ge=0, le=6)], tuple[time, time]] = {}
+    call_on_holidays: bool = False
     dials_per_survey: int = Field(3, ge=1, le=10)
     dials_per_number: int = Field(3, ge=1, le=10)
     ring_seconds: int = Field(25, ge=15, le=60)
     caller_id: str | None = None
+    caller_ids: dict[Annotated[str, Field(pattern="^[A-Z]{2}$")], str] = {}
+    calls_per_second: int = Field(1, ge=1, le=100)
+    live_calls: int = Field(20, ge=1, le=10_000)
+    emails_per_minute: int = Field(60, ge=1, le=60_000)
+    reminders: int = Field(0, ge=0, le=1)
+    spend_cap: int | None = Field(None, ge=0)
     target_agent: int = Field(25, ge=0)
     target_supervisor: int = Field(200, ge=0)
     target_site: int = Field(800, ge=0)
@@ -67,7 +88,7 @@ class CampaignPlan(BaseModel):
     def _shares_add_up(cls, plan: Any) -> Any:
         return _listed(lambda: checked_plan(plan))
 
-    @field_validator("rate")
+    @field_validator("rate", "rate_floor", "rate_ceiling")
     @classmethod
     def _rate_is_a_chance(cls, rate: Fraction) -> Fraction:
         if not 0 < rate <= 1:
@@ -82,6 +103,16 @@ class CampaignPlan(BaseModel):
         if hour.tzinfo is not None:
             raise ValueError("must have no offset: it is the customer's own time")
         return hour
+
+    @field_validator("hours_by_weekday")
+    @classmethod
+    def _own_hours_are_the_customers(cls, own: dict[int, tuple[time, time]]) -> dict[int, tuple[time, time]]:
+        for begins, ends in own.values():
+            if begins.tzinfo is not None or ends.tzinfo is not None:
+                raise ValueError("must have no offset: it is the customer's own time")
+            if ends <= begins:
+                raise ValueError(f"{ends:%H:%M} is not after {begins:%H:%M}")
+        return own
 
     @field_validator("languages")
     @classmethod
@@ -105,7 +136,14 @@ class CampaignPlan(BaseModel):
             raise ValueError("must be +, country code and number, without spaces")
         return caller_id
 
-    @field_validator("call_weekdays", "sites")
+    @field_validator("caller_ids")
+    @classmethod
+    def _caller_ids_are_numbers(cls, caller_ids: dict[str, str]) -> dict[str, str]:
+        if any(not E164.fullmatch(number) for number in caller_ids.values()):
+            raise ValueError("must be +, country code and number, without spaces")
+        return caller_ids
+
+    @field_validator("call_weekdays", "sites", "queues", "topics")
     @classmethod
     def _named_once(cls, values: list[Any]) -> list[Any]:
         return sorted(set(values))
@@ -118,12 +156,20 @@ class CampaignPlan(BaseModel):
             raise ValueError("call_until: is not after call_from")
         if not self.call_weekdays:
             raise ValueError("call_weekdays: names no day")
+        if idle := sorted(set(self.hours_by_weekday) - set(self.call_weekdays)):
+            raise ValueError(f"hours_by_weekday: {', '.join(map(str, idle))} is not one of call_weekdays")
+        if self.sampling is Sampling.TARGET and not self.rate_floor <= self.rate <= self.rate_ceiling:
+            raise ValueError("rate: is not between rate_floor and rate_ceiling")
         return self
 
     def columns(self) -> dict[str, Any]:
         """The campaign row's columns, all but the organisation's id."""
-        values = self.model_dump(exclude={"organisation", "sites", "rate"})
-        return values | {"rate_numerator": self.rate.numerator, "rate_denominator": self.rate.denominator}
+        values = self.model_dump(exclude={"organisation", "sites", "rate", "rate_floor", "rate_ceiling"})
+        rates = (("rate", self.rate), ("floor", self.rate_floor), ("ceiling", self.rate_ceiling))
+        for name, rate in rates:
+            values |= {f"{name}_numerator": rate.numerator, f"{name}_denominator": rate.denominator}
+        own = {str(day): [f"{hour:%H:%M}" for hour in hours] for day, hours in sorted(self.hours_by_weekday.items())}
+        return values | {"hours_by_weekday": own}
 
 
 def checked(values: Mapping[str, Any], where: str = "campaign") -> CampaignPlan:

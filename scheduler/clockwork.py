@@ -20,21 +20,13 @@ from sqlalchemy import func, select
 
 from scheduler import campaigns, dispatch, drawing
 from scheduler.dispatch import Channels, Enqueue, TickReport
-from scheduler.drawing import OPEN_TO_DRAW, DrawReport
+from scheduler.drawing import DrawReport
+from scheduler.frame import waits_for_draw
 from scheduler.leadership import RENEW_SECONDS, Leadership
 from survey import clock, lifecycle
 from survey.db import db
 from survey.logs import logger
-from survey.models import (
-    Attempt,
-    AttemptState,
-    Call,
-    Campaign,
-    CampaignState,
-    Draw,
-    Survey,
-    campaign_sites,
-)
+from survey.models import Attempt, AttemptState, Campaign, CampaignState, Survey
 
 # Calls that come in later than this are past their deadline: deciding them can wait for the next full draw.
 FRESH = timedelta(days=7)
@@ -194,16 +186,5 @@ def _beat(app: Flask, leadership: Leadership, name: str, part: Callable[[], obje
 
 
 def _calls_came_in() -> bool:
-    """Whether a fresh call at a site of an open campaign has no draw yet. Quick: it looks at the last days only."""
-    waiting = (
-        select(Call.id)
-        .join(campaign_sites, campaign_sites.c.site_id == Call.site_id)
-        .join(Campaign, Campaign.id == campaign_sites.c.campaign_id)
-        .where(
-            Campaign.state.in_(OPEN_TO_DRAW),
-            Call.ended_at > clock.now() - FRESH,
-            Call.ended_at > Campaign.launched_at,
-            ~select(Draw.id).where(Draw.call_id == Call.id).exists(),
-        )
-    )
-    return bool(db.session.scalar(select(waiting.exists())))
+    """Whether a fresh call of an open campaign has no draw yet. Quick: it looks at the last days only."""
+    return any(waits_for_draw(campaign, clock.now() - FRESH) for campaign in drawing.open_campaigns())

@@ -61,10 +61,14 @@ def draw_all(ended_after: datetime | None = None, *, wait: bool = True) -> list[
     Calls that ended before `ended_after`, if it is given, are left to another run, and without `wait` those of
     organisations into which calls are being imported just now.
     """
-    campaigns = db.session.scalars(
+    return [draw_campaign(campaign, ended_after, wait=wait) for campaign in open_campaigns()]
+
+
+def open_campaigns() -> Sequence[Campaign]:
+    """All launched, not closed campaigns, in the order of their launch."""
+    return db.session.scalars(
         select(Campaign).where(Campaign.state.in_(OPEN_TO_DRAW)).order_by(Campaign.launched_at, Campaign.id)
     ).all()
-    return [draw_campaign(campaign, ended_after, wait=wait) for campaign in campaigns]
 
 
 def draw_campaign(campaign: Campaign, ended_after: datetime | None = None, *, wait: bool = True) -> DrawReport:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, false, not_, or_, select, tuple_
+from sqlalchemy import ColumnElement, and_, false, func, not_, or_, select, tuple_
 
 from survey.calendars import day_start
 from survey.db import db
@@ -42,13 +42,21 @@ def undrawn(campaign: Campaign, ended_after: datetime | None = None) -> list[Cal
 
     `ended_after` leaves older ones out: looking through all the calls of a long campaign takes its time.
     """
-    drawn = select(Draw.id).where(Draw.call_id == Call.id).exists()
-    query = select(*COLUMNS).outerjoin(Customer, Customer.id == Call.customer_id).where(belongs_to(campaign), ~drawn)
-    if ended_after is not None:
-        query = query.where(Call.ended_at > ended_after)
-    rows = db.session.execute(query).all()
+    query = select(*COLUMNS).outerjoin(Customer, Customer.id == Call.customer_id)
+    rows = db.session.execute(query.where(*_undrawn(campaign, ended_after))).all()
     # Sorted here and not by the database, whose text order depends on its locale.
     return sorted(rows, key=lambda row: (row.ended_at, row.source, row.external_id))
+
+
+def waits_for_draw(campaign: Campaign, ended_after: datetime) -> bool:
+    """Whether a call of the campaign that ended after that has no draw yet."""
+    return bool(db.session.scalar(select(select(Call.id).where(*_undrawn(campaign, ended_after)).exists())))
+
+
+def _undrawn(campaign: Campaign, ended_after: datetime | None) -> list[ColumnElement[bool]]:
+    drawn = select(Draw.id).where(Draw.call_id == Call.id).exists()
+    recent = [] if ended_after is None else [Call.ended_at > ended_after]
+    return [belongs_to(campaign), ~drawn, *recent]
 
 
 def belongs_to(campaign: Campaign) -> ColumnElement[bool]:
@@ -57,10 +65,22 @@ def belongs_to(campaign: Campaign) -> ColumnElement[bool]:
 
 
 def _within(campaign: Campaign) -> ColumnElement[bool]:
-    """After the launch, on the campaign's days as each site counts them, and before its close."""
+    """After the launch, on the campaign's days as each site counts them, before its close; of its queues and topics."""
     if campaign.launched_at is None:
         return false()
-    return or_(*(_at_site(campaign, site.id, *_days(campaign, site.time_zone)) for site in campaign.sites), false())
+    at_sites = or_(*(_at_site(campaign, site.id, *_days(campaign, site.time_zone)) for site in campaign.sites), false())
+    return and_(at_sites, *_of_kind(campaign))
+
+
+def _of_kind(campaign: Campaign) -> list[ColumnElement[bool]]:
+    """Of one of the campaign's queues and of one of its topics, where it names any; written however, as to case.
+
+    A call without a queue (or topic) is of none of them, which must be said: to a database, null is not "not equal".
+    """
+    named = ((Call.queue, campaign.queues), (Call.topic, campaign.topics))
+    return [
+        func.coalesce(func.lower(column), "").in_([name.lower() for name in names]) for column, names in named if names
+    ]
 
 
 def _at_site(campaign: Campaign, site_id: int, first: datetime, end: datetime) -> ColumnElement[bool]:

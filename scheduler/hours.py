@@ -24,11 +24,23 @@ Span = tuple[datetime, datetime]
 
 @dataclass(frozen=True)
 class Window:
-    """A campaign's calling hours, local to the customer: from and until on the given weekdays (Monday = 0)."""
+    """A campaign's calling hours, local to the customer: from and until on the given weekdays (Monday = 0).
+
+    `own` names the hours of single weekdays that differ: (weekday, from, until). Nobody is called on a public holiday
+    of the number's country unless `on_holidays`.
+    """
 
     call_from: time = time(9)
     call_until: time = time(20)
     weekdays: tuple[int, ...] = (0, 1, 2, 3, 4, 5)
+    own: tuple[tuple[int, time, time], ...] = ()
+    on_holidays: bool = False
+
+    def hours(self, weekday: int) -> tuple[time, time]:
+        """From and until on a weekday, whether or not it is one of the calling days."""
+        return next(
+            ((begins, ends) for day, begins, ends in self.own if day == weekday), (self.call_from, self.call_until)
+        )
 
 
 @dataclass(frozen=True)
@@ -110,17 +122,18 @@ def local_zone(e164: str, site_zone: str) -> str:
 
 def _against(zone: str, country: str, at: datetime, window: Window) -> Iterable[str]:
     local = at.astimezone(ZoneInfo(zone))
-    holiday = _holiday(country, local.date())
+    holiday = None if window.on_holidays else _holiday(country, local.date())
     if holiday is not None:
         yield f"{local.date()} is {holiday} in {country}"
     if local.weekday() not in window.weekdays:
         yield f"{DAY_NAMES[local.weekday()]} (in {zone}) is not one of the campaign's calling days"
+    call_from, call_until = window.hours(local.weekday())
     earliest, latest = limits_of(country, local.weekday())
     clock_time = local.time()
-    for begins, whose in ((window.call_from, "the campaign's"), (earliest, f"{country}'s")):
+    for begins, whose in ((call_from, "the campaign's"), (earliest, f"{country}'s")):
         if clock_time < begins:
             yield f"{local:%H:%M} in {zone} is before {whose} {begins:%H:%M}"
-    for ends, whose in ((window.call_until, "the campaign's"), (latest, f"{country}'s")):
+    for ends, whose in ((call_until, "the campaign's"), (latest, f"{country}'s")):
         if clock_time >= ends:
             yield f"{local:%H:%M} in {zone} is not before {whose} {ends:%H:%M}"
 
@@ -139,10 +152,11 @@ def _open_spans(place: Place, day: date, window: Window) -> tuple[Span, ...]:
 
 def _local_span(zone: str, country: str, day: date, window: Window) -> list[Span]:
     """The allowed hours of one local day, as UTC; empty on a day without calls."""
-    if day.weekday() not in window.weekdays or _holiday(country, day) is not None:
+    if day.weekday() not in window.weekdays or (not window.on_holidays and _holiday(country, day) is not None):
         return []
+    call_from, call_until = window.hours(day.weekday())
     earliest, latest = limits_of(country, day.weekday())
-    begins, ends = max(window.call_from, earliest), min(window.call_until, latest)
+    begins, ends = max(call_from, earliest), min(call_until, latest)
     return [(_instant(day, begins, zone), _instant(day, ends, zone))] if begins < ends else []
 
 

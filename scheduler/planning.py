@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Sequence
-from datetime import datetime
+from datetime import datetime, time
 from typing import Any
 
 from sqlalchemy import any_, insert, select, update
@@ -58,7 +58,13 @@ def plan_due(limit: int = 500) -> int:
 
 def window_of(campaign: Campaign) -> Window:
     """The campaign's calling hours."""
-    return Window(campaign.call_from, campaign.call_until, tuple(campaign.call_weekdays))
+    own = tuple(
+        (int(day), time.fromisoformat(begins), time.fromisoformat(ends))
+        for day, (begins, ends) in sorted(campaign.hours_by_weekday.items())
+    )
+    return Window(
+        campaign.call_from, campaign.call_until, tuple(campaign.call_weekdays), own, campaign.call_on_holidays
+    )
 
 
 def dials_begun(indexes: Collection[tuple[int, bytes]], since: datetime) -> dict[tuple[int, bytes], list[datetime]]:

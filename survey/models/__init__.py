@@ -8,9 +8,10 @@ from survey.models.assignment import Assignment
 from survey.models.attempt import LIVE_STATES, Attempt, AttemptState, Channel, Outcome
 from survey.models.attempt_event import AttemptEvent
 from survey.models.audit_entry import AuditEntry
+from survey.models.breaker import Breaker
 from survey.models.call import Call
 from survey.models.call_leg import CallLeg
-from survey.models.campaign import Campaign, CampaignState, campaign_sites
+from survey.models.campaign import Campaign, CampaignState, Sampling, campaign_sites
 from survey.models.certificate import Certificate
 from survey.models.control_total import ControlTotal
 from survey.models.customer import Customer
@@ -21,6 +22,7 @@ from survey.models.import_record import ImportKind, ImportRecord
 from survey.models.later_record import LaterRecord
 from survey.models.optout import OptOut, OptOutSource
 from survey.models.organisation import Organisation
+from survey.models.pace import Pace
 from survey.models.period import Period
 from survey.models.programme import Programme, programme_campaigns
 from survey.models.response import Response
@@ -44,6 +46,7 @@ __all__ = [
     "AttemptEvent",
     "AttemptState",
     "AuditEntry",
+    "Breaker",
     "Call",
     "CallLeg",
     "Campaign",
@@ -66,10 +69,12 @@ __all__ = [
     "OptOutSource",
     "Organisation",
     "Outcome",
+    "Pace",
     "Period",
     "Programme",
     "Response",
     "Role",
+    "Sampling",
     "SamplingRate",
     "Site",
     "Standstill",

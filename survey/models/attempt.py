@@ -55,8 +55,10 @@ class Attempt(Base):
            \\--survey closed--> cancelled <--guard says no--/           \\--refused, or swept--> ended
 
     `due_at` is the schedule. `started_at` is the intent: committed before the network hears of it, so an attempt that
-    was started is never started again. `provider_id` is the call SID or the Message-ID. `token_hash` is of the link
-    that was sent; the link itself is stored nowhere. FAILED may be tried again, DEAD never can be.
+    was started is never started again. `hours_end_at` is when the calling hours end that a call was begun in: what
+    still waits at the network then is taken back. `billed_seconds` is how long a call was connected. `provider_id` is
+    the call SID or the Message-ID. `token_hash` is of the link that was sent; the link itself is stored nowhere. FAILED
+    may be tried again, DEAD never can be.
     """
 
     __tablename__ = "attempts"
@@ -91,7 +93,9 @@ class Attempt(Base):
     due_at: Mapped[datetime]
     claimed_at: Mapped[datetime | None]
     started_at: Mapped[datetime | None]
+    hours_end_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]
+    billed_seconds: Mapped[int | None]
     outcome: Mapped[Outcome | None] = mapped_column(one_of(Outcome))
     detail: Mapped[str | None]
     provider_id: Mapped[str | None] = mapped_column(unique=True)

@@ -23,6 +23,13 @@ class CampaignState(StrEnum):
     CLOSED = "closed"
 
 
+class Sampling(StrEnum):
+    """How the chance of a call to be drawn is set: once for all, or week by week by what is still missing."""
+
+    FIXED = "fixed"
+    TARGET = "target"
+
+
 campaign_sites = Table(
     "campaign_sites",
     Base.metadata,
@@ -38,8 +45,13 @@ class Campaign(Base):
 
     Only calls that end after `launched_at`, on a day from `starts_on` to `ends_on` (inclusive, at the site), are drawn.
     Pausing stops contact, not the draw. `channel_plan` is a list of {"share": [n, d], "channels": ["ivr", "web"]}
-    whose shares add up to 1: the sequence a survey goes through. Hours are local to the customer, weekday numbers from
-    Monday = 0.
+    whose shares add up to 1: the sequence a survey goes through. `queues` and `topics`, where any are named, are the
+    only ones asked about. Hours are local to the customer, weekday numbers from Monday = 0; `hours_by_weekday` names
+    those of single weekdays ({"5": ["10:00", "16:00"]}) that differ from `call_from` and `call_until`.
+
+    `rate` holds for calls before the first published rate; target sampling sets rates between `floor` and `ceiling`.
+    `caller_ids` are by the customer's country (ISO 3166), `caller_id` is for all others. `spend_cap` is in hundredths
+    of the currency in which calls are paid; null: no cap.
     """
 
     __tablename__ = "campaigns"
@@ -53,6 +65,16 @@ class Campaign(Base):
         CheckConstraint("dials_per_survey BETWEEN 1 AND 10 AND dials_per_number BETWEEN 1 AND 10", name="few_dials"),
         CheckConstraint("quarantine_days BETWEEN 0 AND 365", name="quarantine_days"),
         CheckConstraint("ring_seconds BETWEEN 15 AND 60", name="ring_seconds"),
+        CheckConstraint(
+            "floor_denominator > 0 AND floor_numerator BETWEEN 0 AND floor_denominator", name="floor_in_0_1"
+        ),
+        CheckConstraint(
+            "ceiling_denominator > 0 AND ceiling_numerator BETWEEN 1 AND ceiling_denominator", name="ceiling_in_0_1"
+        ),
+        CheckConstraint("calls_per_second BETWEEN 1 AND 100 AND live_calls BETWEEN 1 AND 10000", name="pace_of_calls"),
+        CheckConstraint("emails_per_minute BETWEEN 1 AND 60000", name="pace_of_emails"),
+        CheckConstraint("reminders BETWEEN 0 AND 1", name="reminders"),
+        CheckConstraint("spend_cap IS NULL OR spend_cap >= 0", name="spend_cap"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -70,16 +92,31 @@ class Campaign(Base):
     channel_plan: Mapped[list[Any]] = mapped_column(default=lambda: [{"share": [1, 1], "channels": ["ivr", "web"]}])
     rate_numerator: Mapped[int] = mapped_column(default=1)
     rate_denominator: Mapped[int] = mapped_column(default=10)
+    sampling: Mapped[Sampling] = mapped_column(one_of(Sampling), default=Sampling.FIXED)
+    floor_numerator: Mapped[int] = mapped_column(default=1)
+    floor_denominator: Mapped[int] = mapped_column(default=100)
+    ceiling_numerator: Mapped[int] = mapped_column(default=1)
+    ceiling_denominator: Mapped[int] = mapped_column(default=1)
+    queues: Mapped[list[str]] = mapped_column(default=list)
+    topics: Mapped[list[str]] = mapped_column(default=list)
     min_talk_seconds: Mapped[int] = mapped_column(default=10)
     quarantine_days: Mapped[int] = mapped_column(default=30)
 
     call_from: Mapped[time] = mapped_column(default=time(9))
     call_until: Mapped[time] = mapped_column(default=time(20))
     call_weekdays: Mapped[list[int]] = mapped_column(default=lambda: [0, 1, 2, 3, 4, 5])
+    hours_by_weekday: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    call_on_holidays: Mapped[bool] = mapped_column(default=False)
     dials_per_survey: Mapped[int] = mapped_column(default=3)
     dials_per_number: Mapped[int] = mapped_column(default=3)
     ring_seconds: Mapped[int] = mapped_column(default=25)
     caller_id: Mapped[str | None]
+    caller_ids: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    calls_per_second: Mapped[int] = mapped_column(default=1)
+    live_calls: Mapped[int] = mapped_column(default=20)
+    emails_per_minute: Mapped[int] = mapped_column(default=60)
+    reminders: Mapped[int] = mapped_column(default=0)
+    spend_cap: Mapped[int | None]
 
     target_agent: Mapped[int] = mapped_column(default=25)
     target_supervisor: Mapped[int] = mapped_column(default=200)
@@ -91,3 +128,11 @@ class Campaign(Base):
     @property
     def rate(self) -> Fraction:
         return Fraction(self.rate_numerator, self.rate_denominator)
+
+    @property
+    def floor(self) -> Fraction:
+        return Fraction(self.floor_numerator, self.floor_denominator)
+
+    @property
+    def ceiling(self) -> Fraction:
+        return Fraction(self.ceiling_numerator, self.ceiling_denominator)
