@@ -164,12 +164,25 @@ class CampaignPlan(BaseModel):
 
     def columns(self) -> dict[str, Any]:
         """The campaign row's columns, all but the organisation's id."""
-        values = self.model_dump(exclude={"organisation", "sites", "rate", "rate_floor", "rate_ceiling"})
-        rates = (("rate", self.rate), ("floor", self.rate_floor), ("ceiling", self.rate_ceiling))
-        for name, rate in rates:
-            values |= {f"{name}_numerator": rate.numerator, f"{name}_denominator": rate.denominator}
-        own = {str(day): [f"{hour:%H:%M}" for hour in hours] for day, hours in sorted(self.hours_by_weekday.items())}
-        return values | {"hours_by_weekday": own}
+        return columns_of({name: getattr(self, name) for name in type(self).model_fields if name not in _NOT_COLUMNS})
+
+
+_NOT_COLUMNS = frozenset({"organisation", "sites"})
+# How the columns of each rate begin.
+_RATES = {"rate": "rate", "rate_floor": "floor", "rate_ceiling": "ceiling"}
+
+
+def columns_of(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The campaign row's columns for fields of a checked plan."""
+    columns: dict[str, Any] = {}
+    for name, value in values.items():
+        if name in _RATES:
+            columns |= {f"{_RATES[name]}_numerator": value.numerator, f"{_RATES[name]}_denominator": value.denominator}
+        elif name == "hours_by_weekday":
+            columns[name] = {str(day): [f"{hour:%H:%M}" for hour in hours] for day, hours in sorted(value.items())}
+        else:
+            columns[name] = value
+    return columns
 
 
 def checked(values: Mapping[str, Any], where: str = "campaign") -> CampaignPlan:

@@ -1,7 +1,7 @@
 """A campaign's life: written down, launched with its key committed to, paused, resumed, closed with its key revealed.
 
-Every step is audited. Nothing of a launched campaign can be changed: the calls it decides must not depend on what
-somebody prefers later.
+Every step is audited. Of a launched campaign nothing can be changed that decides which calls are asked about: that must
+not depend on what somebody prefers later (changes.py says what may be, and from when).
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from typing import Any
 
 from sqlalchemy import select
 
-from scheduler import campaign_plan, drawing
+from scheduler import campaign_plan, changes, drawing
 from scheduler.campaign_plan import CampaignPlan
+from scheduler.changes import Change
 from survey import attempts, audit, clock
 from survey.calendars import day_start, deadline
 from survey.db import db
@@ -60,32 +61,35 @@ def create_from_file(path: Path, *, actor: str) -> Campaign:
     return create(campaign_plan.read(path), actor=actor, where=str(path))
 
 
-def change(campaign: Campaign, values: Mapping[str, Any], *, actor: str, where: str = "campaign") -> None:
-    """Changes fields of a draft; organisation and key may be named, but stay.
+def change(campaign: Campaign, values: Mapping[str, Any], *, actor: str, where: str = "campaign") -> list[Change]:
+    """Changes fields of a draft, or of a launched campaign what may still be changed; returns what that comes to.
 
-    Raises Refused for a launched campaign, InputError with every fault listed.
+    Organisation and key may be named, but stay. The list is empty for a draft, of which everything may change. Raises
+    InputError with every fault listed, Refused for a closed campaign or a field that is fixed at the launch.
     """
     _locked(campaign)
-    if campaign.state is not CampaignState.DRAFT:
-        raise Refused(
-            f"campaign {campaign.key!r} is {campaign.state}: what it asks and how is fixed since its launch",
-            how="Close it and launch another one.",
-        )
     before = _as_written(campaign)
     fixed = [name for name in ("organisation", "key") if values.get(name, before[name]) != before[name]]
     if fixed:
         raise InputError(f"{', '.join(fixed)} cannot be changed", where=where, how="Make another campaign.")
+    if campaign.state is CampaignState.CLOSED:
+        raise Refused(f"campaign {campaign.key!r} is closed", where=where, how="Launch another one.")
+    if campaign.state is not CampaignState.DRAFT:
+        made = changes.changes_of(campaign, before, values, where)
+        changes.apply(campaign, made, actor=actor)
+        return made
     plan = campaign_plan.checked(before | dict(values), where)
     for column, value in plan.columns().items():
         setattr(campaign, column, value)
     campaign.sites = _sites(plan, campaign.organisation)
     db.session.flush()
     audit.record(actor, "campaign changed", campaign, fields=sorted(values))
+    return []
 
 
-def change_from_file(campaign: Campaign, path: Path, *, actor: str) -> None:
-    """Changes a draft to what a TOML file says. Raises as `change` does, naming the file."""
-    change(campaign, campaign_plan.read(path), actor=actor, where=str(path))
+def change_from_file(campaign: Campaign, path: Path, *, actor: str) -> list[Change]:
+    """Changes a campaign to what a TOML file says. Returns and raises as `change` does, naming the file."""
+    return change(campaign, campaign_plan.read(path), actor=actor, where=str(path))
 
 
 def launch(campaign: Campaign, *, actor: str, key: bytes | None = None) -> DrawKey:

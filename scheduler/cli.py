@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,16 +10,19 @@ import click
 from flask import current_app
 
 from scheduler import campaigns, clockwork, dispatch, drawing, funnel
+from scheduler.changes import Change
+from scheduler.changes import told as as_told
 from scheduler.drawing import DrawReport
 from scheduler.jobs import Queue
 from scheduler.replay import replay
 from scheduler.words import DRAW_REASONS
 from survey import settings
 from survey.audit import COMMAND_LINE
+from survey.clock import iso
 from survey.commands import PoliteGroup, emit, json_option
 from survey.db import db
 from survey.errors import Refused
-from survey.models import Campaign, DrawReason
+from survey.models import Campaign, CampaignState, DrawReason
 
 campaigns_group = PoliteGroup("campaigns", help="Campaigns: which calls are asked about, how and when.")
 draw_group = PoliteGroup("draw", help="The draw: decide what has come in, or repeat every decision.")
@@ -46,13 +50,41 @@ def create(file: Path, as_json: bool) -> None:
 @campaigns_group.command("change")
 @campaign_argument
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--dry-run", is_flag=True, help="Say what would change, and from when; change nothing.")
 @json_option
-def change(campaign: str, file: Path, as_json: bool) -> None:
-    """Change a draft to what FILE (TOML) says; fields it does not name stay as they are."""
+def change(campaign: str, file: Path, dry_run: bool, as_json: bool) -> None:
+    """Change a campaign to what FILE (TOML) says; fields it does not name stay as they are.
+
+    A draft may change in everything, a launched campaign only in how customers are contacted, its name, its last day,
+    and its rates for calls to come.
+    """
     found = campaigns.find(campaign)
-    campaigns.change_from_file(found, file, actor=COMMAND_LINE)
-    db.session.commit()
-    emit(_brief(found), [f"Draft {found.organisation.key}/{found.key} changed."], as_json)
+    made = campaigns.change_from_file(found, file, actor=COMMAND_LINE)
+    told, lines = _brief(found), list(_changed(found, made, dry_run))
+    if dry_run:
+        db.session.rollback()
+    else:
+        db.session.commit()
+    emit(told | {"changes": [_change(one) for one in made], "dry_run": dry_run}, lines, as_json)
+
+
+def _changed(campaign: Campaign, made: list[Change], dry_run: bool) -> Iterator[str]:
+    name = f"{campaign.organisation.key}/{campaign.key}"
+    if campaign.state is CampaignState.DRAFT:
+        yield f"Draft {name} {'would be' if dry_run else 'is'} changed."
+        return
+    if not made:
+        yield f"{name} is as the file says already."
+        return
+    yield f"{name} ({campaign.state}) {'would change' if dry_run else 'changes'}:"
+    for one in made:
+        told = _change(one)
+        yield f"  {one.field}: {told['before']} -> {told['after']}, from {told['from']} ({one.touches})"
+
+
+def _change(one: Change) -> dict[str, Any]:
+    from_when = "now" if one.from_when is None else iso(one.from_when)
+    return {"field": one.field, "before": as_told(one.before), "after": as_told(one.after), "from": from_when}
 
 
 @campaigns_group.command("launch")

@@ -1,0 +1,153 @@
+"""Changing a campaign after its launch: what may still be changed, what each change does, and from when.
+
+The draw must not depend on what somebody prefers after a call has ended: which calls are asked about, by which channels
+and with which questions is fixed at the launch. Contact may change at once; a rate only for calls still to come.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from fractions import Fraction
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import select
+
+from scheduler import campaign_plan
+from survey import audit, clock
+from survey.calendars import day_start
+from survey.db import db
+from survey.errors import InputError, Refused
+from survey.models import Campaign, SamplingRate
+
+# What a field may still change after the launch, and what that does.
+CONTACT = "calls and emails not yet begun"
+NEXT_RATES = "the rates set from then on"
+FUTURE_CALLS = "calls that end from then on"
+LAST_DAY = "which is the last day whose calls are asked about"
+NAMED = "what the campaign is called"
+OPEN_FIELDS = {
+    "name": NAMED,
+    "ends_on": LAST_DAY,
+    "rate": FUTURE_CALLS,
+    **dict.fromkeys(("sampling", "rate_floor", "rate_ceiling"), NEXT_RATES),
+    **dict.fromkeys(("target_agent", "target_supervisor", "target_site"), NEXT_RATES),
+    **dict.fromkeys(("call_from", "call_until", "call_weekdays", "hours_by_weekday", "call_on_holidays"), CONTACT),
+    **dict.fromkeys(("dials_per_survey", "dials_per_number", "ring_seconds", "caller_id", "caller_ids"), CONTACT),
+    **dict.fromkeys(("calls_per_second", "live_calls", "emails_per_minute", "reminders", "spend_cap"), CONTACT),
+}
+
+
+@dataclass(frozen=True)
+class Change:
+    """One field of a launched campaign, as it was and as it is to be. `from_when` None: at once."""
+
+    field: str
+    before: Any
+    after: Any
+    from_when: datetime | None = None
+
+    @property
+    def touches(self) -> str:
+        return OPEN_FIELDS[self.field]
+
+
+def changes_of(campaign: Campaign, before: Mapping[str, Any], values: Mapping[str, Any], where: str) -> list[Change]:
+    """What `values` would change of a launched campaign that is written down as `before`; nothing is changed yet.
+
+    A rate is compared with the latest that was published. Raises InputError for a value that cannot be, and for a last
+    day that is over; Refused for what stays fixed.
+    """
+    before = dict(before) | {"rate": _latest_rate(campaign)}
+    old, new = (campaign_plan.checked(before | dict(given), where) for given in ({}, values))
+    differing = [name for name in campaign_plan.CampaignPlan.model_fields if getattr(old, name) != getattr(new, name)]
+    fixed = [name for name in differing if name not in OPEN_FIELDS]
+    if fixed:
+        raise Refused(
+            f"{', '.join(fixed)} of campaign {campaign.key!r} cannot be changed: it is {campaign.state}, and its launch"
+            " fixed which calls are asked about, and how",
+            where=where,
+            how="Close it and launch another one, or leave these fields out.",
+        )
+    if "ends_on" in differing:
+        _check_last_day(campaign, new.ends_on, where)
+    at = next_day(campaign)
+    return [Change(name, getattr(old, name), getattr(new, name), at if name == "rate" else None) for name in differing]
+
+
+def apply(campaign: Campaign, changes: Iterable[Change], *, actor: str) -> None:
+    """Makes the changes; flushes, and notes each in the audit trail. The caller has locked the campaign."""
+    made = list(changes)
+    if not made:
+        return
+    columns = campaign_plan.columns_of({change.field: change.after for change in made if change.field != "rate"})
+    for column, value in columns.items():
+        setattr(campaign, column, value)
+    for change in made:
+        if change.field == "rate":
+            _publish(campaign, change)
+    db.session.flush()
+    audit.record(actor, "campaign changed", campaign, changes=[_noted(change) for change in made])
+
+
+def next_day(campaign: Campaign) -> datetime:
+    """When the next day begins at the last of the campaign's sites: from then on a rate changed now holds."""
+    return max(
+        day_start(clock.now().astimezone(ZoneInfo(site.time_zone)).date() + timedelta(days=1), site.time_zone)
+        for site in campaign.sites
+    ).astimezone(UTC)
+
+
+def told(value: Any) -> str:
+    """A value as people read it."""
+    if value is None or value in ([], {}):
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key}: {told(one)}" for key, one in sorted(value.items()))
+    if isinstance(value, (list, tuple)):
+        return ", ".join(told(one) for one in value)
+    return f"{value:%H:%M}" if hasattr(value, "hour") else str(value)
+
+
+def _latest_rate(campaign: Campaign) -> Fraction:
+    """The rate for all that was published last, in force or still to come; else the campaign's own."""
+    latest = db.session.scalars(
+        select(SamplingRate)
+        .where(SamplingRate.campaign_id == campaign.id, SamplingRate.agent_id.is_(None))
+        .order_by(SamplingRate.in_force_from.desc(), SamplingRate.published_at.desc(), SamplingRate.id.desc())
+        .limit(1)
+    ).first()
+    return campaign.rate if latest is None else latest.rate
+
+
+def _check_last_day(campaign: Campaign, ends_on: Any, where: str) -> None:
+    today = max(clock.now().astimezone(ZoneInfo(site.time_zone)).date() for site in campaign.sites)
+    if ends_on < today:
+        raise InputError(
+            f"ends_on: {ends_on} is over; calls of later days may have been asked about already",
+            where=where,
+            how=f"Give {today} or a later day, or close the campaign.",
+        )
+
+
+def _publish(campaign: Campaign, change: Change) -> None:
+    rate: Fraction = change.after
+    assert change.from_when is not None
+    db.session.add(
+        SamplingRate(
+            campaign_id=campaign.id,
+            numerator=rate.numerator,
+            denominator=rate.denominator,
+            in_force_from=change.from_when,
+            published_at=clock.now(),
+        )
+    )
+
+
+def _noted(change: Change) -> dict[str, Any]:
+    from_when = "at once" if change.from_when is None else clock.iso(change.from_when)
+    return {"field": change.field, "before": told(change.before), "after": told(change.after), "from": from_when}

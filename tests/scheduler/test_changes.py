@@ -1,0 +1,123 @@
+"""A launched campaign may change in how customers are contacted, and its rates for calls to come."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, date, datetime, timedelta
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import select
+
+from scheduler import campaigns
+from scheduler.campaign_plan import CampaignPlan
+from scheduler.changes import OPEN_FIELDS
+from scheduler.rates import rates_of
+from survey import clock
+from survey.clock import ManualClock
+from survey.db import db
+from survey.errors import InputError, Refused
+from survey.models import AuditEntry, Campaign, SamplingRate
+from tests import factories as make
+
+
+@pytest.fixture
+def campaign(app: Flask, at_noon: ManualClock) -> Campaign:
+    """A campaign of a site in New York, where it is morning."""
+    return make.campaign([make.site(time_zone="America/New_York")])
+
+
+def changed(campaign: Campaign, **values: Any) -> list[tuple[str, Any, Any]]:
+    return [(one.field, one.before, one.after) for one in campaigns.change(campaign, values, actor="test")]
+
+
+def test_contact_changes_at_once(campaign: Campaign) -> None:
+    made = changed(campaign, dials_per_survey=2, hours_by_weekday={"5": ["10:00", "12:00"]}, spend_cap=50_000)
+    assert [field for field, _, _ in made] == ["hours_by_weekday", "dials_per_survey", "spend_cap"]
+    assert (campaign.dials_per_survey, campaign.spend_cap) == (2, 50_000)
+    assert campaign.hours_by_weekday == {"5": ["10:00", "12:00"]}
+    assert changed(campaign, dials_per_survey=2, hours_by_weekday={"5": ["10:00", "12:00"]}) == []
+
+
+def test_a_rate_changes_for_the_calls_of_the_next_day_at_its_last_site(campaign: Campaign) -> None:
+    before = rates_of(campaign).in_force(None, clock.now())
+    (change,) = campaigns.change(campaign, {"rate": "1/5"}, actor="test")
+    midnight = datetime.combine(clock.now().date() + timedelta(days=1), datetime.min.time(), UTC)
+    new_york = midnight + timedelta(hours=4 if clock.now().month in range(4, 11) else 5)
+    assert change.from_when in (new_york, midnight + timedelta(hours=4), midnight + timedelta(hours=5))
+    rates = rates_of(campaign)
+    assert rates.in_force(None, change.from_when - timedelta(seconds=1)) == before
+    assert rates.in_force(None, change.from_when) == Fraction(1, 5)
+    assert changed(campaign, rate="1/5") == []  # said again, it is not published again
+    assert changed(campaign, rate="1/2") == [("rate", Fraction(1, 5), Fraction(1, 2))]
+    row = db.session.scalars(select(SamplingRate).where(SamplingRate.campaign_id == campaign.id)).first()
+    assert row is not None and row.published_at == clock.now()
+
+
+@pytest.mark.parametrize("field", sorted(set(CampaignPlan.model_fields) - set(OPEN_FIELDS) - {"organisation", "key"}))
+def test_what_decides_on_calls_is_fixed(campaign: Campaign, field: str) -> None:
+    other: dict[str, Any] = {
+        "sites": [make.site(organisation=campaign.organisation).key],
+        "queues": ["sales"],
+        "topics": ["bills"],
+        "starts_on": campaign.starts_on + timedelta(days=1),
+        "channel_plan": [{"share": [1, 1], "channels": ["web"]}],
+        "languages": ["en", "es"],
+        "min_talk_seconds": 99,
+        "quarantine_days": 99,
+    }
+    if field == "questionnaire":
+        pytest.skip("there is one questionnaire so far, so nothing to change it to")
+    with pytest.raises(Refused, match=f"^campaign: {field} of campaign .* cannot be changed"):
+        campaigns.change(campaign, {field: other[field], "dials_per_survey": 1}, actor="test")
+    assert campaign.dials_per_survey == 3  # nothing of it was done
+
+
+def test_the_last_day_may_not_be_over(campaign: Campaign) -> None:
+    yesterday = clock.now().date() - timedelta(days=1)
+    with pytest.raises(InputError, match="is over"):
+        campaigns.change(campaign, {"ends_on": yesterday}, actor="test")
+    changed(campaign, ends_on=clock.now().date())
+    assert campaign.ends_on == clock.now().date()
+
+
+def test_a_closed_campaign_stays_as_it_is(campaign: Campaign) -> None:
+    campaigns.close(campaign, actor="test")
+    with pytest.raises(Refused, match="is closed"):
+        campaigns.change(campaign, {"name": "Other"}, actor="test")
+
+
+def test_the_audit_trail_keeps_what_changed_and_from_when(campaign: Campaign) -> None:
+    changed(campaign, ring_seconds=30, caller_ids={"GB": "+442079460100"})
+    entry = db.session.scalars(select(AuditEntry).order_by(AuditEntry.id.desc()).limit(1)).one()
+    assert entry.action == "campaign changed" and entry.detail["changes"] == [
+        {"field": "ring_seconds", "before": "25", "after": "30", "from": "at once"},
+        {"field": "caller_ids", "before": "none", "after": "GB: +442079460100", "from": "at once"},
+    ]
+
+
+def test_the_command_says_what_would_change_and_changes_nothing(app: Flask, campaign: Campaign, tmp_path: Path) -> None:
+    db.session.commit()
+    file = tmp_path / "campaign.toml"
+    file.write_text('dials_per_survey = 2\nrate = "1/3"\n')
+    told = ["campaigns", "change", f"{campaign.organisation.key}/{campaign.key}", str(file)]
+    said = app.test_cli_runner().invoke(args=[*told, "--dry-run"]).output
+    assert "would change" in said and "dials_per_survey: 3 -> 2, from now (calls and emails not yet begun)" in said
+    assert "rate: 1/2 -> 1/3, from 20" in said and "(calls that end from then on)" in said
+    db.session.expire_all()
+    assert campaign.dials_per_survey == 3
+    done = json.loads(app.test_cli_runner().invoke(args=[*told, "--json"]).output)
+    assert [one["field"] for one in done["changes"]] == ["rate", "dials_per_survey"]
+    db.session.expire_all()
+    assert campaign.dials_per_survey == 2
+
+
+def test_hours_of_a_weekday_must_be_one_of_the_calling_days(campaign: Campaign) -> None:
+    with pytest.raises(InputError, match="6 is not one of call_weekdays"):
+        campaigns.change(campaign, {"hours_by_weekday": {"6": ["10:00", "12:00"]}}, actor="test")
+    with pytest.raises(InputError, match="10:00 is not after 12:00"):
+        campaigns.change(campaign, {"hours_by_weekday": {"5": ["12:00", "10:00"]}}, actor="test")
+    assert campaign.ends_on > date(2026, 1, 1)
