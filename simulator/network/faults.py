@@ -12,9 +12,11 @@ CREATE_FAULTS = (
     "error_after_dialling",
     "hang_after_dialling",
     "drop_after_dialling",
+    "slow_after_dialling",
 )
 CALLBACK_FAULTS = ("callback_lost", "callback_duplicated", "callback_delayed")
-ANSWER_FAULTS = ("answer_repeated",)
+ANSWER_FAULTS = ("answer_repeated", "answer_echoed")
+LOOKUP_FAULTS = ("lookup_refused",)
 NONE = "none"
 
 
@@ -28,11 +30,15 @@ class Faults:
       error_after_dialling    500, code 20500; the call was placed all the same
       hang_after_dialling     placed; the answer only comes after `hang_seconds` (the client has long given up)
       drop_after_dialling     placed; the connection is dropped without an answer
+      slow_after_dialling     placed; the answer, a success, takes `slow_seconds`: webhooks may well come before it
+    Asking after calls (one, or a list):
+      lookup_refused          503, code 20500
     Status callbacks:
       callback_lost, callback_duplicated (a copy follows after `delay_seconds`), callback_delayed (by `delay_seconds`,
       so it may come after its successors)
     TwiML requests after the first (a Gather's or Record's action, a Redirect):
       answer_repeated         sent twice with one I-Twilio-Idempotency-Token, as when our first answer got lost
+      answer_echoed           a copy follows after `delay_seconds`, so after the answers that came next
 
     Raises ValueError when the fractions of one group exceed the whole or a `next_...` entry is unknown.
     """
@@ -42,21 +48,27 @@ class Faults:
     error_after_dialling: int = 0
     hang_after_dialling: int = 0
     drop_after_dialling: int = 0
+    slow_after_dialling: int = 0
+    lookup_refused: int = 0
     callback_lost: int = 0
     callback_duplicated: int = 0
     callback_delayed: int = 0
     answer_repeated: int = 0
+    answer_echoed: int = 0
     hang_seconds: float = 20.0
+    slow_seconds: float = 0.5
     delay_seconds: tuple[int, int] = (2, 90)
     next_creates: tuple[str, ...] = ()
     next_callbacks: tuple[str, ...] = ()
     next_answers: tuple[str, ...] = ()
+    next_lookups: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         groups = (
             (CREATE_FAULTS, self.next_creates, "next_creates"),
             (CALLBACK_FAULTS, self.next_callbacks, "next_callbacks"),
             (ANSWER_FAULTS, self.next_answers, "next_answers"),
+            (LOOKUP_FAULTS, self.next_lookups, "next_lookups"),
         )
         for names, upcoming, field in groups:
             weights = [self.weight(name) for name in names]
@@ -75,7 +87,7 @@ class Faults:
     @property
     def any(self) -> bool:
         """Whether anything at all is set to go wrong."""
-        settings = ("hang_seconds", "delay_seconds")
+        settings = ("hang_seconds", "slow_seconds", "delay_seconds")
         return any(getattr(self, field.name) for field in fields(self) if field.name not in settings)
 
 
@@ -87,10 +99,12 @@ class Dice:
         self._seed = seed
         self._lock = threading.Lock()
         self._creates = 0
+        self._lookups = 0
         self._upcoming = {
             CREATE_FAULTS: list(faults.next_creates),
             CALLBACK_FAULTS: list(faults.next_callbacks),
             ANSWER_FAULTS: list(faults.next_answers),
+            LOOKUP_FAULTS: list(faults.next_lookups),
         }
 
     def for_create(self) -> str:
@@ -99,6 +113,13 @@ class Dice:
             self._creates += 1
             name = f"create {self._creates}"
         return self._choose(CREATE_FAULTS, name)
+
+    def for_lookup(self) -> str:
+        """Give the fault of the next GET of a call or of the list, or "none"."""
+        with self._lock:
+            self._lookups += 1
+            name = f"lookup {self._lookups}"
+        return self._choose(LOOKUP_FAULTS, name)
 
     def for_callback(self, call_sid: str, sequence: int) -> str:
         """Give the fault of a call's status callback number `sequence`, or "none"."""
@@ -109,7 +130,7 @@ class Dice:
         return self._choose(ANSWER_FAULTS, f"answer {call_sid} {document}")
 
     def delay(self, call_sid: str, sequence: int) -> int:
-        """Give by how many seconds a status callback comes late."""
+        """Give by how many seconds a status callback, or the copy of an answer, comes late."""
         low, high = self.faults.delay_seconds
         return low + self._number(f"delay {call_sid} {sequence}") % (high - low + 1)
 

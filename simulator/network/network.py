@@ -15,7 +15,7 @@ from simulator.network.callbacks import StatusCallbacks
 from simulator.network.conversation import Conversation, Fetch, Line, Steps, Wait
 from simulator.network.courier import Courier, standard_params
 from simulator.network.customer import AnsweringMachine, Behaviour, Customer, Ring
-from simulator.network.faults import Dice, Faults
+from simulator.network.faults import NONE, Dice, Faults
 from simulator.network.store import (
     BUSY,
     CANCELED,
@@ -272,10 +272,16 @@ class PhoneNetwork:
         if fetch.purpose == "answer" and call.answered_by:
             params["AnsweredBy"] = call.answered_by
         params.update(fetch.params)
-        times = 1
-        if fetch.purpose != "answer" and self.dice.for_answer(call.sid, document) == "answer_repeated":
-            self._note(self._event_at, call, "fault", "answer_repeated", {"url": fetch.url})
-            times = 2
+        fault = NONE if fetch.purpose == "answer" else self.dice.for_answer(call.sid, document)
+        if fault != NONE:
+            self._note(self._event_at, call, "fault", fault, {"url": fetch.url})
+        if fault == "answer_echoed":
+            self._later(
+                self._event_at,
+                self.dice.delay(call.sid, document),
+                lambda then: self._courier.send(call.sid, fetch.purpose, fetch.url, params),
+            )
+        times = 2 if fault == "answer_repeated" else 1
         return self._courier.send(call.sid, fetch.purpose, fetch.url, params, times)
 
     def _move(self, at: datetime, call: Call, status: str) -> bool:
@@ -320,7 +326,7 @@ class PhoneNetwork:
     def _note(self, at: datetime, call: Call, kind: str, what: str, detail: Mapping[str, str] = NOTHING) -> None:
         self.log.append(Entry(at, kind, what, call.sid, call.to, detail))
 
-    def _later(self, at: datetime, seconds: float, action: Callable[[datetime], None]) -> None:
+    def _later(self, at: datetime, seconds: float, action: Callable[[datetime], object]) -> None:
         self.timeline.schedule(self._after(at, seconds), action)
 
     def _after(self, at: datetime, seconds: float) -> datetime:

@@ -42,7 +42,7 @@ class RestApi:
         self._released = threading.Event()
 
     def release(self) -> None:
-        """Answer at once everyone kept waiting by the fault "hang_after_dialling"."""
+        """Answer at once everyone kept waiting by the faults "hang_after_dialling" and "slow_after_dialling"."""
         self._released.set()
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
@@ -65,12 +65,11 @@ class RestApi:
             raise Refusal(404, 20404, request.path)
         call = self._find(match["sid"]) if match["sid"] else None
         match (request.method, call):
-            case ("GET", None):
-                return self._list(request)
+            case ("GET", found):
+                self._refuse_lookup()
+                return self._list(request) if found is None else (200, self._json(found))
             case ("POST", None):
                 return self._create(request)
-            case ("GET", Call() as found):
-                return 200, self._json(found)
             case ("POST", Call() as found):
                 return self._update(request, found)
             case _:
@@ -89,6 +88,12 @@ class RestApi:
         if call is None:
             raise Refusal(404, 20404, f"/Calls/{sid}")
         return call
+
+    def _refuse_lookup(self) -> None:
+        fault = self._network.dice.for_lookup()
+        if fault != "none":
+            self._note("fault", fault)
+            raise Refusal(503, 20500)
 
     def _list(self, request: Request) -> Answer:
         args = request.args.to_dict()
@@ -115,10 +120,14 @@ class RestApi:
     def _fail_after_dialling(self, request: Request, fault: str) -> None:
         if fault == "error_after_dialling":
             raise Refusal(500, 20500)
-        if fault == "hang_after_dialling":
-            self._released.wait(self._network.dice.faults.hang_seconds)
-        else:
-            self._drop(request)
+        faults = self._network.dice.faults
+        match fault:
+            case "hang_after_dialling":
+                self._released.wait(faults.hang_seconds)
+            case "slow_after_dialling":
+                self._released.wait(faults.slow_seconds)
+            case _:
+                self._drop(request)
 
     def _drop(self, request: Request) -> NoReturn:
         """Cut the connection without an answer (werkzeug's server lends us its socket)."""

@@ -10,7 +10,7 @@ from typing import Protocol
 
 logger = logging.getLogger(__name__)
 
-Action = Callable[[datetime], None]
+Action = Callable[[datetime], object]
 Clock = Callable[[], datetime]
 
 LONGEST_NAP = 0.5
