@@ -17,7 +17,7 @@ from scheduler.decisions import Candidate
 from scheduler.eligibility import CallFacts, Contacts, reason_against, usable_channels
 from scheduler.frame import CallRow
 from scheduler.rates import Rates, rates_of
-from scheduler.sampling import Purpose, channel_sequence, number
+from scheduler.sampling import Numbers, channel_sequence
 from survey.calendars import Calendar, deadline
 from survey.db import db
 from survey.models import Assignment, Campaign, Channel, DrawKey, DrawReason, OptOut, Site
@@ -68,7 +68,8 @@ class Circumstances:
 
     def __init__(self, campaign: Campaign, key: DrawKey, rows: Sequence[CallRow]) -> None:
         self._campaign = campaign
-        self._key = bytes.fromhex(key.key_hex)
+        secret = bytes.fromhex(key.key_hex)
+        self._draw_numbers, self._channel_numbers = Numbers(secret, "draw"), Numbers(secret, "channel")
         self._rates: Rates = rates_of(campaign)
         self._assignments = _assignments({row.agent_id for row in rows if row.agent_id is not None})
         self._optouts = _optouts(campaign.organisation_id, {index for row in rows for index in indexes_of(row)})
@@ -78,8 +79,8 @@ class Circumstances:
         """The call's number, rate and reason against it, as things stood at `at`."""
         calendar = self._calendars[row.site_id]
         day = row.ended_at.astimezone(ZoneInfo(calendar.zone)).date()
-        plan, spoken = self._campaign.channel_plan, row.language or row.customer_language
-        sequence = tuple(Channel(name) for name in channel_sequence(self._number("channel", row), plan))
+        spoken = row.language or row.customer_language
+        sequence = self._sequence(row)
         assignment = self._assignment(row.agent_id, day)
         contacts = self._contacts(row, at)
         language = spoken_language(spoken, self._campaign.languages)
@@ -100,7 +101,7 @@ class Circumstances:
         )
         return Judged(
             row=row,
-            u=self._number("draw", row),
+            u=self._draw_numbers.of(row.source, row.external_id),
             rate=self._rates.in_force(row.agent_id, row.ended_at),
             against=reason_against(facts),
             assignment=assignment,
@@ -110,8 +111,11 @@ class Circumstances:
             deadline=closes_at,
         )
 
-    def _number(self, purpose: Purpose, row: CallRow) -> int:
-        return number(self._key, purpose, row.source, row.external_id)
+    def _sequence(self, row: CallRow) -> tuple[Channel, ...]:
+        plan = self._campaign.channel_plan
+        # Where there is no choice, no number need be worked out: it would cost as much as the draw's.
+        v = 0 if len(plan) == 1 else self._channel_numbers.of(row.source, row.external_id)
+        return tuple(Channel(name) for name in channel_sequence(v, plan))
 
     @cached_property
     def _calendars(self) -> dict[int, Calendar]:

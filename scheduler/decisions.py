@@ -7,7 +7,7 @@ a call that comes in late is decided as if it had been there in time, as far as 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from fractions import Fraction
@@ -18,7 +18,8 @@ from survey.models import DrawReason
 Order = tuple[datetime, str, str]
 
 
-@dataclass(frozen=True)
+# Made once a call: slots, and not frozen, which would make each several times dearer. Nothing changes them.
+@dataclass(slots=True)
 class Candidate:
     """A call to decide. `against`: the reason not to ask about it, if any; `indexes`: of its customer's contacts."""
 
@@ -30,7 +31,7 @@ class Candidate:
     against: DrawReason | None
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Eligible:
     """A call already found eligible, drawn or not, and how its survey stands.
 
@@ -75,7 +76,7 @@ def decide(
     reasons: dict[int, DrawReason] = {}
     newer_of: dict[int, Eligible] = {}
     for call in candidates:
-        others = people.same_customer(call)
+        others = people.same_customer(call.indexes)
         reasons[call.call_id] = reason = _reason(call, others, at, quarantine)
         if reason in (DrawReason.DRAWN, DrawReason.NOT_SELECTED):
             decided = Eligible(call.call_id, call.order, call.indexes, reason is DrawReason.DRAWN)
@@ -115,6 +116,8 @@ class _People:
         for index in call.indexes:
             self._by_index[index].append(call)
 
-    def same_customer(self, call: Candidate) -> list[Eligible]:
-        found = {other.call_id: other for index in call.indexes for other in self._by_index.get(index, ())}
-        return list(found.values())
+    def same_customer(self, indexes: Iterable[bytes]) -> Collection[Eligible]:
+        found = [calls for index in indexes if (calls := self._by_index.get(index))]
+        if not found:
+            return ()
+        return {other.call_id: other for calls in found for other in calls}.values()

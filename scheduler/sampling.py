@@ -6,7 +6,7 @@ below the rate, so splitting u itself would send everybody the same way.
 
 from __future__ import annotations
 
-import hmac
+import hashlib
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any, Literal
@@ -17,17 +17,35 @@ from survey.models import Channel
 Purpose = Literal["draw", "channel"]
 
 BITS = 64
+# Bytes that SHA-256 takes in at once.
+_BLOCK = 64
 EXAMPLE = '{ share = "1", channels = ["ivr", "web"] }'
 _CHANNELS = tuple(channel.value for channel in Channel)
 
 
-def number(key: bytes, purpose: Purpose, source: str, external_id: str) -> int:
-    """The call's number: the first 8 bytes, big-endian, of HMAC-SHA256(key, purpose NUL source NUL external id).
+class Numbers:
+    """The numbers that one key gives to calls for one purpose."""
 
-    The zero bytes keep "a1" + "23" and "a" + "123" apart. Returns 0 to 2^64 - 1.
-    """
-    digest = hmac.digest(key, "\0".join((purpose, source, external_id)).encode(), "sha256")
-    return int.from_bytes(digest[:8], "big")
+    def __init__(self, key: bytes, purpose: Purpose) -> None:
+        # RFC 2104: H(key ^ opad, H(key ^ ipad, text)). Both pads are taken in once; each call goes on from copies.
+        block = (hashlib.sha256(key).digest() if len(key) > _BLOCK else key).ljust(_BLOCK, b"\0")
+        self._inner = hashlib.sha256(bytes(byte ^ 0x36 for byte in block) + purpose.encode() + b"\0")
+        self._outer = hashlib.sha256(bytes(byte ^ 0x5C for byte in block))
+
+    def of(self, source: str, external_id: str) -> int:
+        """The call's number: the first 8 bytes, big-endian, of HMAC-SHA256(key, purpose NUL source NUL external id).
+
+        The zero bytes keep "a1" + "23" and "a" + "123" apart. Returns 0 to 2^64 - 1.
+        """
+        inner, outer = self._inner.copy(), self._outer.copy()
+        inner.update(f"{source}\0{external_id}".encode())
+        outer.update(inner.digest())
+        return int.from_bytes(outer.digest()[:8], "big")
+
+
+def number(key: bytes, purpose: Purpose, source: str, external_id: str) -> int:
+    """One call's number (see Numbers.of)."""
+    return Numbers(key, purpose).of(source, external_id)
 
 
 def is_drawn(u: int, rate: Fraction) -> bool:
