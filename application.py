@@ -68,7 +68,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     # What rooms do by themselves when its time has come; the scheduler's clockwork beats it, and knows no more. The
     # drop folder comes last: a large file must not keep a decision waiting.
     app.extensions["aftercall_chores"] = (
-        assessments.decide_due,
+        assessments.Decisions().beat,
         certificates.withdraw_closed_sites,
         uploads.sweep,
         DropFolder().beat,

@@ -1,6 +1,7 @@
 """Assessments: the one official decision on every subject of a period, made on its announced day. No button decides.
 
-The clockwork calls `decide_due`; calling it early, often or from two machines changes nothing.
+The clockwork beats `Decisions`, a person calls `decide_due`; calling it early, often or from two machines changes
+nothing.
 """
 
 from __future__ import annotations
@@ -32,19 +33,31 @@ class Disagreement(AftercallError):
     status = 500
 
 
-def decide_due() -> list[Assessment]:
+class Decisions:
+    """The clockwork's chore: `decide_due`, which remembers from beat to beat which periods' feeds have gaps."""
+
+    def __init__(self) -> None:
+        self._blocked = feed.Blocked()
+
+    def beat(self) -> list[Assessment]:
+        """Decides what is due; a period with gaps is compared again after an hour, or when something has come in."""
+        return decide_due(self._blocked)
+
+
+def decide_due(blocked: feed.Blocked | None = None) -> list[Assessment]:
     """Decides every period whose day has come, and awards its certificates; returns the assessments made (flushed).
 
     The decision day begins in the zone of the period's first site. A period with surveys that another machine is just
     closing waits for the next call, one that another machine is deciding is left to it. One on which the two counts
     disagree, or in whose days control totals show a gap, stays undecided, which the log says; it does not hold up the
-    others, and is looked at again at the next call.
+    others, and is looked at again at the next call, unless it is one that `blocked` says waits.
     """
-    due = _due()
+    blocked = blocked or feed.Blocked()
+    due = [period for period in _due() if not blocked.waits(period)]
     if due:
         _close_what_is_over()
         counts.refresh_statistics()
-    return [made for period in due if _is_closed(period) for made in _decided(period)]
+    return [made for period in due if _is_closed(period) for made in _decided(period, blocked)]
 
 
 def undecided() -> list[Period]:
@@ -67,14 +80,16 @@ def _due() -> list[Period]:
     return [period for period in waiting if programmes.decision_moment(period) <= now]
 
 
-def _decided(period: Period) -> list[Assessment]:
+def _decided(period: Period, blocked: feed.Blocked) -> list[Assessment]:
     """All of the period's assessments, or none of them."""
+    mark = feed.mark_of(period)
     try:
         with db.session.begin_nested():
             return decide(period)
     except Disagreement as error:
         log.error("nothing decided", period=period.id, reason=str(error))
     except feed.Incomplete as error:
+        blocked.found(period, mark)
         # How many only: the gaps themselves name people.
         log.warning("decision blocked by gaps in the control totals", period=period.id, gaps=error.gaps)
     return []
@@ -102,6 +117,8 @@ def decide(period: Period) -> list[Assessment]:
         assessments=len(made),
         certificates=len(awarded),
         control_totals=handed_in.cells,
+        counts_changed=len(handed_in.changed),
+        mostly_internal=len(handed_in.internal),
         evidence_sha256=evidence.sha256([each.evidence_sha256 for each in made]),
     )
     db.session.flush()
@@ -115,7 +132,7 @@ def why_undecided(period: Period) -> str:
     if still_open:
         return f"surveys still open: {still_open}"
     report = feed.compared(period)
-    return str(feed.Incomplete(report, period.programme.organisation.key)) if report.gaps else UNEXPLAINED
+    return str(feed.Incomplete(report, period.programme.organisation.key)) if report.number_of_gaps else UNEXPLAINED
 
 
 def _check_decidable(period: Period) -> Report:
@@ -131,7 +148,7 @@ def _check_decidable(period: Period) -> Report:
     if still_open:
         raise Refused(f"surveys of the period still open: {still_open}", how="They close at their deadlines; wait.")
     report = feed.compared(period)
-    if report.gaps:
+    if report.number_of_gaps:
         raise feed.Incomplete(report, period.programme.organisation.key)
     return report
 

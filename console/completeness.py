@@ -13,8 +13,9 @@ from console.scope import Scope, found
 from survey import clock, completeness
 from survey.completeness import Report
 from survey.db import db
-from survey.gaps import Gap, Span
+from survey.gaps import Gap, Span, Uncounted
 from survey.models import Organisation
+from survey.remarks import ChangedCounts, InternalShare
 
 # So many of each span are shown; the command names every one.
 SHOWN = 100
@@ -23,6 +24,19 @@ HEADINGS = {
     Span.MONTH: "Added up by month",
     Span.CELL: "In single control totals",
 }
+
+NAMED = (
+    ("Days not counted", "Each is a gap: whoever leaves bad calls out could leave out their days' counts as well."),
+    (
+        "Many internal calls",
+        "No gap, but worth a look: nobody is asked about an internal call, and here they are more than 5% of at least"
+        " 20 calls. Outgoing calls are internal, too.",
+    ),
+    (
+        "Counts changed after they came",
+        "No gap, but good to know: these counts of the telephone system were removed or replaced.",
+    ),
+)
 
 
 @dataclass(frozen=True)
@@ -54,6 +68,20 @@ class Page:
     organisation: Organisation | None = None
     report: Report | None = None
     how: str = completeness.HOW
+    shown: int = SHOWN
+
+    @property
+    def named(self) -> list[tuple[str, str, Sequence[Uncounted | InternalShare | ChangedCounts]]]:
+        """What is named in a line each, where there is any: heading, what it means, and all of them."""
+        if self.report is None:
+            return []
+        report = self.report
+        found: list[tuple[str, str, Sequence[Uncounted | InternalShare | ChangedCounts]]] = [
+            (*NAMED[0], report.uncounted),
+            (*NAMED[1], report.internal),
+            (*NAMED[2], report.changed),
+        ]
+        return [each for each in found if each[2]]
 
     @property
     def by_span(self) -> list[tuple[str, int, list[Gap]]]:

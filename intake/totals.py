@@ -20,6 +20,7 @@ from intake.rejects import RejectsFile
 from intake.reports import FIRST, ImportReport, begin, file_sha256, keep
 from intake.rows import Row, RowFault
 from intake.staff import roster_names
+from intake.total_history import stood_before
 from intake.total_rows import FIELDS, TotalsReader
 from survey import audit, clock, settings
 from survey.db import db
@@ -60,6 +61,13 @@ FROM told LEFT JOIN (
     SELECT * FROM control_totals WHERE organisation_id = :organisation AND source = :source
 ) stored ON (stored.site_id, COALESCE(stored.agent_id, 0), stored.starts_at, stored.ends_at)
     = (told.site_id, COALESCE(told.agent_id, 0), told.starts_at, told.ends_at)
+"""
+
+# Counts that the file replaces by others, as they stood.
+_REPLACED = """
+SELECT site_id, agent_id, starts_at, ends_at, calls_before AS calls, answered_before AS answered,
+    COALESCE(calls, calls_before) AS calls_after, COALESCE(answered, answered_before) AS answered_after
+FROM told_totals WHERE calls <> calls_before OR answered <> answered_before
 """
 
 # What a file has no count for stays as it was.
@@ -108,22 +116,24 @@ class TotalsOptions:
     date_order: DateOrder | None = None
 
 
-def import_totals(path: Path, options: TotalsOptions, *, actor: str) -> ImportReport:
+def import_totals(path: Path, options: TotalsOptions, *, actor: str, dry_run: bool = False) -> ImportReport:
     """Takes in a file of control totals: all of its good rows, or none when it stops in between. Commits.
+
+    `dry_run` reads and compares all the same, and keeps nothing: no count, no record, no rejects file.
 
     A total of the same organisation, source, site, agent and span as one before brings that up to date. Raises
     InputError where the file as a whole cannot be taken, NotFound for an unknown organisation or site. A bad row only
     counts as rejected.
     """
     organisation = find_organisation(options.organisation)
-    sites, site = _sites(organisation, options.site)
+    sites, site = sites_and(organisation, options.site)
     source = options.source or (site.key if site else "")
     if not source:
         raise InputError("the rows name their site", where="--source", how="Name the telephone system: --source NAME.")
     table = open_table(path)
     places = _places(table, site is not None)
     order = options.date_order or _order(table, places)
-    report = ImportReport(ImportKind.TOTALS, table.name, file_sha256(path))
+    report = ImportReport(ImportKind.TOTALS, table.name, file_sha256(path), dry_run)
     header = tuple(table.header)
     reader = TotalsReader(
         places, header, Moments(order=order), sites, site, roster_names(organisation.id), clock.now(), report.notes
@@ -146,13 +156,19 @@ class _Import:
 
     def run(self, actor: str) -> None:
         import_id = begin(self.report, self.organisation.id, actor, self.source)
-        with RejectsFile(_rejects_path(import_id), [self.table.header[p] for p in self.reader.places.values()]) as file:
+        dry_run = self.report.dry_run
+        with RejectsFile(
+            None if dry_run else _rejects_path(import_id), [self.table.header[p] for p in self.reader.places.values()]
+        ) as file:
             self.rejects = file
             self._stage()
             self._reject_contradictions()
         self.report.rejects_file = self.rejects.written
         self.report.notes.update(self.table.notes)
         sums = self._store(import_id)
+        if dry_run:
+            self.report.import_id = None  # given up with the rest: the transaction is rolled back
+            return
         keep(self.report, finished=True)
         self._record(actor, sums)
         db.session.commit()
@@ -184,6 +200,7 @@ class _Import:
         take_turn(self.organisation.id)
         names = {"organisation": self.organisation.id, "source": self.source}
         db.session.execute(text(_EACH_ONCE), names)
+        replaced = stood_before(_REPLACED, {})
         changed = db.session.execute(text(_CHANGE), {"import_id": import_id, "first": FIRST}).all()
         new = db.session.scalar(text(_ADD), names | {"import_id": import_id}) or 0
         updated = changed[0].changed if changed else 0
@@ -194,7 +211,8 @@ class _Import:
             report.note_change(f"line {row.line}", [name for name in ("calls", "answered") if getattr(row, name)])
         report.notes[UNKNOWN_SOURCE] += 0 if self._source_known() else good
         sums = ("calls_before", "calls_after", "answered_before", "answered_after")
-        return {name: getattr(changed[0], name) for name in sums} if changed else {}
+        before = {"stood_before": replaced} if replaced else {}
+        return {name: getattr(changed[0], name) for name in sums} | before if changed else {}
 
     def _source_known(self) -> bool:
         calls = select(Call.id).where(Call.organisation_id == self.organisation.id, Call.source == self.source)
@@ -239,8 +257,8 @@ def _order(table: Table, places: dict[str, int]) -> DateOrder | None:
         raise InputError(error.what, where=error.where, how=how) from None
 
 
-def _sites(organisation: Organisation, key: str | None) -> tuple[dict[str, Site], Site | None]:
-    """The organisation's sites by key and by name, casefolded, and the one called `key`."""
+def sites_and(organisation: Organisation, key: str | None) -> tuple[dict[str, Site], Site | None]:
+    """The organisation's sites by key and by name, casefolded, and the one called `key`. Raises NotFound."""
     sites = db.session.scalars(select(Site).where(Site.organisation_id == organisation.id)).all()
     chosen = next((site for site in sites if key is not None and site.key.casefold() == key.casefold()), None)
     if key is not None and chosen is None:

@@ -12,12 +12,14 @@ import click
 from intake.calls import find_organisation
 from intake.mapping import DateOrder
 from intake.moments import EARLIEST_YEAR, LATEST_YEAR
+from intake.total_removal import Removal, remove
 from intake.totals import TotalsOptions, import_totals
 from survey import audit, clock, completeness
 from survey.commands import PoliteGroup, emit, json_option
 from survey.completeness import Report
-from survey.gaps import Span
+from survey.gaps import Span, Uncounted
 from survey.models import Organisation
+from survey.remarks import ChangedCounts, InternalShare
 
 # So many of each span are printed; --json names every one.
 PRINTED = 1_000
@@ -35,6 +37,7 @@ def _day(_context: click.Context, _option: click.Parameter, given: datetime | No
 
 
 A_DAY: dict[str, Any] = {"type": click.DateTime(["%Y-%m-%d"]), "callback": _day}
+actor_option = click.option("--actor", default=audit.COMMAND_LINE, help="Who does this, for the record.")
 organisation_option = click.option("--organisation", required=True, metavar="KEY", help="The organisation's key.")
 
 totals = PoliteGroup("totals", help="The telephone system's own counts, and what of them was handed in.")
@@ -46,7 +49,8 @@ totals = PoliteGroup("totals", help="The telephone system's own counts, and what
 @click.option("--site", metavar="KEY", help="The site of the counts; not needed when the file names it row by row.")
 @click.option("--source", metavar="NAME", help="The telephone system, as for its calls (default: the site's key).")
 @click.option("--date-order", type=click.Choice(["dmy", "mdy", "ymd"]), help="What 03/04/05 means in this file.")
-@click.option("--actor", default=audit.COMMAND_LINE, help="Who does this, for the record.")
+@click.option("--dry-run", is_flag=True, help="Say what would happen and what would change; keep nothing.")
+@actor_option
 @json_option
 def totals_import(
     file: Path,
@@ -54,15 +58,43 @@ def totals_import(
     site: str | None,
     source: str | None,
     date_order: str | None,
+    dry_run: bool,
     actor: str,
     as_json: bool,
 ) -> None:
     """Takes in counts of calls per site or agent, by hour, day or any span, from CSV or Excel."""
     options = TotalsOptions(organisation, site, source, cast(DateOrder | None, date_order))
-    report = import_totals(file, options, actor=actor)
+    report = import_totals(file, options, actor=actor, dry_run=dry_run)
     emit(report.as_dict(), report.lines(), as_json)
     if report.nothing_taken:
         click.get_current_context().exit(1)
+
+
+@totals.command("remove")
+@organisation_option
+@click.option("--site", metavar="KEY", help="Of one site only (default: of all).")
+@click.option("--source", required=True, metavar="NAME", help="The telephone system whose counts go.")
+@click.option("--from", "first", required=True, **A_DAY, help="The first day, local to each site.")
+@click.option("--until", "--to", "last", required=True, **A_DAY, help="The last day, included.")
+@click.option("--dry-run", is_flag=True, help="Say what would be removed; remove nothing.")
+@actor_option
+@json_option
+def totals_remove(
+    organisation: str,
+    site: str | None,
+    source: str,
+    first: date,
+    last: date,
+    dry_run: bool,
+    actor: str,
+    as_json: bool,
+) -> None:
+    """Takes counts out that lie wholly within the days, such as those of a mistyped source.
+
+    The audit trail and the report of these days tell from then on who did it, when, and what the counts said.
+    """
+    report = remove(Removal(organisation, source, first, last, site), actor=actor, dry_run=dry_run)
+    emit(report.as_dict(), report.lines(), as_json)
 
 
 @totals.command("report")
@@ -71,12 +103,15 @@ def totals_import(
 @click.option("--until", "last", **A_DAY, help="The last day, included (default: that of the last count).")
 @json_option
 def totals_report(organisation: str, first: date | None, last: date | None, as_json: bool) -> None:
-    """Names every gap above 0.5% between what was counted and what was handed in. Exit status 1 when there is one."""
+    """Names every gap above 0.5% between what was counted and what was handed in, and days that nobody counted.
+
+    Exit status 1 when there is one. Calls marked as internal and counts that somebody changed are only named.
+    """
     found = find_organisation(organisation)
     starts_on, ends_on = _range(found.id, first, last)
     report = completeness.compare(found.id, starts_on, ends_on)
     emit({"organisation": found.key} | report.as_dict(), _lines(found, report), as_json)
-    if report.gaps:
+    if report.number_of_gaps:
         click.get_current_context().exit(1)
 
 
@@ -90,7 +125,7 @@ def _range(organisation_id: int, first: date | None, last: date | None) -> tuple
 
 def _lines(organisation: Organisation, report: Report) -> list[str]:
     days = f"{report.starts_on} to {report.ends_on}"
-    if not report.cells:
+    if not report.comparable:
         return [
             f"{organisation.name}, {days}: no control total covers these days, so missing calls would not be seen.",
             "Bring in the telephone system's own counts:"
@@ -101,7 +136,17 @@ def _lines(organisation: Organisation, report: Report) -> list[str]:
     lines += [f"{site}: no control total for {_days(missing)}." for site, missing in report.uncovered.items()]
     for span, heading in HEADINGS.items():
         lines += _gap_lines(report, span, heading)
-    return [*lines, completeness.HOW] if report.gaps else [*lines, "No gap above 0.5%."]
+    lines += _listed("Not counted, which is a gap, too", report.uncounted)
+    lines += [completeness.HOW] if report.number_of_gaps else ["No gap above 0.5%."]
+    lines += _listed("For you to look at, no gap: more than 5% of at least 20 calls are internal", report.internal)
+    return lines + _listed("For you to know, no gap: counts that were changed after they came", report.changed)
+
+
+def _listed(heading: str, named: Sequence[Uncounted] | Sequence[InternalShare] | Sequence[ChangedCounts]) -> list[str]:
+    """A heading with the lines under it; nothing without any."""
+    lines = [f"  {each.line}" for each in named[:PRINTED]]
+    more = [f"  and {len(named) - PRINTED:,} more: --json names them all"] if len(named) > PRINTED else []
+    return [f"{heading}:", *lines, *more] if named else []
 
 
 def _late(count: int) -> str:

@@ -112,6 +112,80 @@ FROM slots JOIN feeds USING (feed) WHERE slot BETWEEN 1 AND cardinality(cuts) - 
 """
 )
 
+# Every system that counted or handed in calls, at each site: how far its counts of the whole site ever reached, and
+# over which days asked for they go. Counts that touch are one range, so there are few of them.
+_COUNTED = text(
+    f"WITH {_SPANS}"  # noqa: S608 (SQL of our own)
+    """
+, ever AS (
+    SELECT site_id, source, min(starts_at) FILTER (WHERE agent_id IS NULL) AS first_at,
+        max(ends_at) FILTER (WHERE agent_id IS NULL) AS last_at
+    FROM control_totals WHERE organisation_id = :organisation AND site_id = ANY (CAST(:sites AS bigint[]))
+    GROUP BY site_id, source
+), touched AS (
+    SELECT site_id, source, bool_or(agent_id IS NOT NULL) AS agents,
+        range_agg(tstzrange(starts_at, ends_at)) FILTER (WHERE agent_id IS NULL) AS ranges
+    FROM cells GROUP BY site_id, source
+)
+SELECT site_id, source, CAST(timezone(time_zone, first_at) AS date) AS first_day,
+    CAST(timezone(time_zone, last_at - interval '1 microsecond') AS date) AS last_day,
+    COALESCE(agents, false) AS agents,
+    ARRAY(
+        SELECT ARRAY[CAST(timezone(time_zone, lower(range)) AS date),
+            CAST(timezone(time_zone, upper(range) - interval '1 microsecond') AS date)]
+        FROM unnest(ranges) AS range
+    ) AS days
+FROM ever LEFT JOIN touched USING (site_id, source) JOIN sites ON sites.id = site_id
+"""
+)
+
+# One way through the calls of the days: how many of each day no count of the whole site holds, and whose are internal.
+_HANDED_IN = text(
+    f"WITH {_SPANS}"  # noqa: S608 (SQL of our own)
+    """
+, held AS (
+    SELECT site_id, source, range_agg(tstzrange(starts_at, ends_at)) AS ranges
+    FROM cells WHERE agent_id IS NULL GROUP BY site_id, source
+), by_day AS MATERIALIZED (
+    SELECT calls.site_id, calls.source, agent_id, CAST(timezone(time_zone, started_at) AS date) AS day,
+        count(*) AS calls, count(*) FILTER (WHERE internal) AS internal,
+        count(*) FILTER (WHERE started_at <@ ranges IS NOT TRUE) AS outside
+    FROM calls JOIN spans ON spans.site_id = calls.site_id JOIN sites ON sites.id = calls.site_id
+    LEFT JOIN held ON held.site_id = calls.site_id AND held.source = calls.source
+    -- A call ends after it starts: said for the index, which goes by the end.
+    WHERE calls.organisation_id = :organisation AND ended_at >= first_at
+        AND started_at >= first_at AND started_at < last_at
+    GROUP BY 1, 2, 3, 4
+)
+SELECT site_id, source, day, NULL AS agent_id, CAST(sum(calls) AS bigint) AS calls,
+    CAST(sum(outside) AS bigint) AS outside, NULL AS internal
+FROM by_day GROUP BY site_id, source, day
+UNION ALL
+SELECT site_id, NULL, NULL, agent_id, CAST(sum(calls) AS bigint), NULL, CAST(sum(internal) AS bigint)
+FROM by_day GROUP BY GROUPING SETS ((site_id), (site_id, agent_id))
+HAVING (GROUPING(agent_id) = 1 OR agent_id IS NOT NULL)
+    AND sum(calls) >= :internal_of AND :internal_one_in * sum(internal) > sum(calls)
+"""
+)
+
+# What stood before counts were replaced or removed is in the audit trail, by site.
+_CHANGED = text(
+    """
+    SELECT at, actor, action, detail ->> 'source' AS source, CAST(part ->> 'site_id' AS bigint) AS site_id,
+        CAST(part ->> 'first' AS date) AS first_day, CAST(part ->> 'last' AS date) AS last_day,
+        CAST(part ->> 'of_agents' AS boolean) AS of_agents, CAST(part ->> 'counts' AS bigint) AS counts,
+        CAST(COALESCE(part ->> 'calls', part ->> 'answered') AS bigint) AS calls,
+        CAST(CASE WHEN part ->> 'calls' IS NULL THEN part ->> 'answered_after' ELSE part ->> 'calls_after' END
+            AS bigint) AS calls_after
+    FROM audit_entries CROSS JOIN LATERAL jsonb_array_elements(detail -> 'stood_before') AS part
+    WHERE subject_type = 'organisations' AND subject_id = :organisation
+        AND jsonb_typeof(detail -> 'stood_before') = 'array'
+        AND CAST(part ->> 'site_id' AS bigint) = ANY (CAST(:sites AS bigint[]))
+        AND CAST(part ->> 'first' AS date) <= :last_day AND CAST(part ->> 'last' AS date) >= :first_day
+    ORDER BY audit_entries.id, site_id, of_agents
+    """
+)
+
 _FIRST_AND_LAST = text(
     """
     SELECT time_zone AS zone, min(starts_at) AS starts_at, max(ends_at) AS ends_at
@@ -172,6 +246,30 @@ def differences(asked: Asked, reach: Reach) -> Iterator[Row[Any]]:
     """
     values, options = asked.values() | reach.values(), {"yield_per": FETCHED_AT_ONCE}
     yield from db.session.execute(_DIFFERENCES, values, execution_options=options)
+
+
+def counted_spans(asked: Asked) -> list[Row[Any]]:
+    """(site_id, source, first_day, last_day, agents, days) of every system that has control totals, whenever.
+
+    `first_day` and `last_day` (None without any) are how far its counts of the whole site ever reach, `days` the pairs
+    of first and last day of those that touch the days asked about, `agents` whether agents' counts do.
+    """
+    return list(db.session.execute(_COUNTED, asked.values()))
+
+
+def handed_in(asked: Asked, internal_one_in: int, internal_of: int) -> Iterator[Row[Any]]:
+    """What came in, of two kinds, told apart by `day`: (site_id, source, day, calls, outside) says how many calls, and
+
+    how many of them no count of the whole site holds; (site_id, agent_id, calls, internal) is a site (agent_id None) or
+    an agent of whose at least `internal_of` calls more than one in `internal_one_in` are internal.
+    """
+    rule, options = {"internal_one_in": internal_one_in, "internal_of": internal_of}, {"yield_per": FETCHED_AT_ONCE}
+    yield from db.session.execute(_HANDED_IN, asked.values() | rule, execution_options=options)
+
+
+def changed_counts(asked: Asked, first_day: date, last_day: date) -> list[Row[Any]]:
+    """What the audit trail says of counts of these days that were replaced or removed, the earliest act first."""
+    return list(db.session.execute(_CHANGED, asked.values() | {"first_day": first_day, "last_day": last_day}))
 
 
 def first_and_last(organisation_id: int) -> list[Row[Any]]:

@@ -1,4 +1,4 @@
-"""A gap: where the telephone system counted other calls than were handed in, by more than 0.5%."""
+"""A gap: where the telephone system counted other calls than were handed in, by more than 0.5%, or counted none."""
 
 from __future__ import annotations
 
@@ -100,6 +100,49 @@ class Gap:
 
     def _whole_days(self, first: date, last: date) -> bool:
         return (self.starts_at, self.ends_at) == (day_start(first, self.zone), day_start(last + DAY, self.zone))
+
+
+@dataclass(frozen=True)
+class Uncounted:
+    """Days of one telephone system at one site for which no count of the whole site was handed in.
+
+    `first` and `last` (local, both inclusive) are None when the system has no count at all in the days asked for.
+    `calls` were handed in that no count holds. `partly`: there are counts on each of the days, but not at the hours of
+    those calls.
+    """
+
+    source: str
+    site: str
+    first: date | None
+    last: date | None
+    calls: int
+    partly: bool = False
+
+    @property
+    def when(self) -> str:
+        """The days; empty when there is no count at all."""
+        if self.first is None:
+            return ""
+        return f"{self.first}" if self.first == self.last else f"{self.first} to {self.last}"
+
+    @property
+    def what(self) -> str:
+        """What is missing, in words."""
+        handed_in = f"{self.calls:,} {'call' if self.calls == 1 else 'calls'} handed in"
+        if self.partly:
+            return f"no counts for the hours of {handed_in}"
+        lacking = "no counts at all of the whole site" if self.first is None else "no counts of the whole site"
+        return f"{lacking}, {handed_in}"
+
+    @property
+    def line(self) -> str:
+        """The gap as one line of text."""
+        return f"{self.site} ({self.source}){f', {self.when}' if self.when else ''}: {self.what}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """The gap for JSON."""
+        names = ("source", "site", "first", "last", "calls", "partly")
+        return {name: getattr(self, name) for name in names}
 
 
 def percent_up(share: Fraction) -> str:

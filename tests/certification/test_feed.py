@@ -11,6 +11,7 @@ from flask import Flask
 from sqlalchemy import update
 
 from certification import assessments, feed
+from survey import audit
 from survey.calendars import day_start
 from survey.clock import ManualClock
 from survey.db import db
@@ -44,6 +45,14 @@ def total(world: World, day: date, calls: int, agent: Agent | None = None, **giv
     return row
 
 
+def rest(world: World, first: date, last: date | None = None, **given: Any) -> None:
+    """Counts of no calls for the rest of the period, before the first and after the last of these days."""
+    zone = world.site.time_zone
+    starts_at, ends_at = day_start(first, zone), day_start((last or first) + DAY, zone)
+    total(world, FIRST, 0, starts_at=day_start(FIRST, zone), ends_at=starts_at, **given)
+    total(world, LAST, 0, starts_at=ends_at, ends_at=day_start(LAST + DAY, zone), **given)
+
+
 @pytest.fixture
 def period(world: World) -> Period:
     """Announced, with two calls handed in on 3 February."""
@@ -68,17 +77,19 @@ def test_a_gap_blocks_the_decision_and_says_which_and_how_to_mend_it(world: Worl
 
 def test_a_right_count_lets_it_be_decided_at_the_next_beat(world: World, period: Period) -> None:
     wrong = total(world, date(2026, 2, 3), 3)
+    rest(world, date(2026, 2, 3))
     assert world.decide() == [] and period.decided_at is None
     assert world.decide() == []
     wrong.calls = 2
     db.session.flush()
     assert len(world.decide()) == 3 and period.decided_at is not None
     entry = db.session.query(AuditEntry).filter_by(action="period decided").one()
-    assert entry.detail["control_totals"] == 1
+    assert entry.detail["control_totals"] == 3
 
 
 def test_missing_calls_that_came_in_time_let_it_be_decided(world: World, period: Period) -> None:
     total(world, date(2026, 2, 3), 3)
+    rest(world, date(2026, 2, 3))
     assert world.decide() == []
     world.ask(world.agent(), day=date(2026, 2, 3), satisfied=1)
     assert len(world.decide()) == 4
@@ -86,6 +97,7 @@ def test_missing_calls_that_came_in_time_let_it_be_decided(world: World, period:
 
 def test_calls_handed_over_when_nobody_could_be_asked_are_as_good_as_withheld(world: World, period: Period) -> None:
     total(world, date(2026, 2, 3), 2)
+    rest(world, date(2026, 2, 3))
     db.session.execute(update(Call).values(received_at=day_start(date(2026, 2, 6), "America/New_York")))
     assert world.decide() == []
     assert "2 came too late" in assessments.why_undecided(period)
@@ -96,6 +108,8 @@ def test_calls_handed_over_when_nobody_could_be_asked_are_as_good_as_withheld(wo
 def test_half_a_percent_does_not_block(world: World, period: Period) -> None:
     world.ask(world.agent(), day=date(2026, 2, 4), satisfied=199)
     total(world, date(2026, 2, 4), 200)
+    total(world, date(2026, 2, 3), 2)
+    rest(world, date(2026, 2, 3), date(2026, 2, 4))
     assert len(world.decide()) == 4
 
 
@@ -155,6 +169,8 @@ def test_a_blocked_period_does_not_hold_up_the_others(app: Flask, before: Manual
     first, second = blocked.announce(), other.announce()
     total(blocked, date(2026, 2, 3), 9)
     total(other, date(2026, 2, 3), 0)
+    for each in (blocked, other):
+        rest(each, date(2026, 2, 3))
     assert {made.period_id for made in other.decide()} == {second.id}
     assert assessments.undecided() == [first]
 
@@ -163,6 +179,8 @@ def test_the_log_counts_gaps_and_names_nobody(world: World, period: Period, monk
     said: list[tuple[str, dict[str, Any]]] = []
     monkeypatch.setattr(assessments.log, "warning", lambda event, **more: said.append((event, more)), raising=False)
     total(world, date(2026, 2, 3), 3, db.session.query(Agent).filter_by(name="Ada").one())
+    rest(world, date(2026, 2, 3))
+    total(world, date(2026, 2, 3), 2)
     world.decide()
     assert said == [("decision blocked by gaps in the control totals", {"period": period.id, "gaps": 3})]
 
@@ -200,3 +218,117 @@ def test_a_decision_asks_as_often_for_many_totals_as_for_one(world: World, perio
     with counted() as many:
         assert len(feed.compared(period).gaps) == 3
     assert len(many) == len(few), many
+
+
+# --- days that nobody counted ---
+
+
+def test_counts_of_the_good_days_only_do_not_open_the_door(world: World, period: Period) -> None:
+    total(world, date(2026, 2, 3), 2)
+    assert world.decide() == []
+    said = assessments.why_undecided(period)
+    before, after = "2026-01-02 to 2026-02-02", "2026-02-04 to 2026-06-30"
+    for days in (before, after):
+        assert f"Site 1 (test), {days}: no counts of the whole site, 0 calls handed in" in said
+    assert said.startswith("not all days were counted: ") and "0 where nobody called" in said
+    rest(world, date(2026, 2, 3))
+    assert len(world.decide()) == 3
+
+
+def test_a_system_that_nobody_counts_blocks_beside_one_that_is_counted(world: World, period: Period) -> None:
+    total(world, date(2026, 2, 3), 2)
+    rest(world, date(2026, 2, 3))
+    times: dict[str, Any] = dict.fromkeys(
+        ("started_at", "ended_at", "received_at"), day_start(date(2026, 2, 5), "America/New_York")
+    )
+    factories.call(place=world.site, source="backup", **times)
+    assert world.decide() == []
+    said = "Site 1 (backup): no counts at all of the whole site, 1 call handed in"
+    assert said in assessments.why_undecided(period)
+
+
+def test_many_stretches_are_a_short_sentence(world: World, period: Period) -> None:
+    for n in range(10):
+        total(world, FIRST + 14 * n * DAY, 0)
+    world.clock.move_to(DECISION_TIME)
+    said = assessments.why_undecided(period)
+    assert said.count("no counts of the whole site") == feed.NAMED and "; and 7 more" in said
+
+
+# --- the clockwork's patience ---
+
+
+@pytest.fixture
+def compared(monkeypatch: pytest.MonkeyPatch) -> list[Period]:
+    """The periods whose feed was compared, in turn."""
+    found: list[Period] = []
+    compare = feed.compared
+
+    def seen(period: Period, *more: Any) -> Any:
+        found.append(period)
+        return compare(period, *more)
+
+    monkeypatch.setattr(feed, "compared", seen)
+    return found
+
+
+def test_a_blocked_period_is_compared_once_an_hour(world: World, period: Period, compared: list[Period]) -> None:
+    total(world, date(2026, 2, 3), 3)
+    world.clock.move_to(DECISION_TIME)
+    decisions = assessments.Decisions()
+    with counted() as first:
+        assert decisions.beat() == [] and compared == [period]
+    for minute in range(1, 60):
+        world.clock.move_to(DECISION_TIME + timedelta(minutes=minute))
+        with counted() as again:
+            assert decisions.beat() == []
+    assert compared == [period]
+    assert len(again) < len(first) / 2 and not any("calls" in each or "ANALYZE" in each for each in again), again
+    world.clock.move_to(DECISION_TIME + timedelta(hours=1))
+    decisions.beat()
+    assert compared == [period, period]
+
+
+@pytest.mark.parametrize("recorded", ["import begun", "import ended", "import undone", "act"])
+def test_what_comes_in_is_seen_at_the_next_beat(
+    world: World, period: Period, compared: list[Period], recorded: str
+) -> None:
+    wrong = total(world, date(2026, 2, 3), 3)
+    rest(world, date(2026, 2, 3))
+    record = factories.import_record(world.organisation.id)
+    world.clock.move_to(DECISION_TIME)
+    decisions = assessments.Decisions()
+    assert decisions.beat() == []
+    wrong.calls = 2
+    db.session.flush()
+    assert decisions.beat() == [] and len(compared) == 1, "nothing was recorded yet"
+    if recorded == "act":
+        audit.record("jo", "control totals removed", world.organisation)
+    elif recorded == "import begun":
+        factories.import_record(world.organisation.id)
+    elif recorded == "import ended":
+        record.finished_at = DECISION_TIME
+    else:
+        record.undone_at = DECISION_TIME
+    db.session.flush()
+    assert len(decisions.beat()) == 3 and len(compared) == 2
+
+
+def test_what_others_hand_in_changes_nothing(app: Flask, before: ManualClock, compared: list[Period]) -> None:
+    blocked, other = World.make(before), World.make(before)
+    period = blocked.announce()
+    total(blocked, date(2026, 2, 3), 9)
+    before.move_to(DECISION_TIME)
+    decisions = assessments.Decisions()
+    decisions.beat()
+    factories.import_record(other.organisation.id)
+    audit.record("jo", "roster imported", other.organisation)
+    db.session.flush()
+    assert decisions.beat() == [] and compared == [period]
+
+
+def test_a_person_who_asks_is_answered_anew(world: World, period: Period, compared: list[Period]) -> None:
+    total(world, date(2026, 2, 3), 3)
+    world.decide()
+    world.decide()
+    assert len(compared) == 2

@@ -11,7 +11,9 @@ from flask import Flask
 
 from console import completeness
 from console.scope import Scope
+from survey import audit
 from survey.clock import ManualClock
+from survey.completeness import REMOVED
 from survey.db import db
 from survey.errors import InputError, NotFound
 from survey.gaps import Span
@@ -63,8 +65,32 @@ def test_gaps_are_named_with_figures(signed_in: Callable[..., Browser], world: W
 
 def test_where_everything_fits_it_says_so(signed_in: Callable[..., Browser], world: World) -> None:
     total(world, 0)
+    total(world, 0, starts_at=utc(2026, 2, 1, 5), ends_at=utc(2026, 3, 1, 5))
     page = text_of(signed_in("manager").get("/console/completeness", **DAYS).text)
     assert "Gaps above 0.5% 0 everything fits" in page and "If calls are missing" not in page
+
+
+def test_days_not_counted_internal_calls_and_changed_counts_are_named(
+    signed_in: Callable[..., Browser], world: World
+) -> None:
+    total(world, 0)
+    for n in range(20):
+        start = utc(2026, 2, 3, 15, n)
+        factories.call(world.agent, world.site, started_at=start, ended_at=start, received_at=start, internal=n < 2)
+    part = {"site_id": world.site.id, "first": "2026-02-02", "last": "2026-02-02", "of_agents": False, "counts": 3}
+    before = [part | {"calls": 120, "calls_after": None}]
+    audit.record("jo", REMOVED, world.organisation, source="test", stood_before=before)
+    db.session.commit()
+    page = text_of(signed_in("auditor").get("/console/completeness", **DAYS).text)
+    site, agent = world.site.name, world.agent.name
+    assert "Stretches not counted 1 each is a gap, too" in page
+    assert f"{site} (test), 2026-02-03 to 2026-02-27: no counts of the whole site, 20 calls handed in" in page
+    assert f"{agent} at {site}: 2 of 20 calls (10.00%) are internal" in page
+    assert (
+        f"{site} (test), 2026-02-02: 3 counts of the whole site removed on 2026-03-12 17:00 UTC by jo"
+        " (120 calls before)" in page
+    )
+    assert "If calls are missing, import them" in page and "everything fits" in page
 
 
 def test_without_totals_it_says_what_to_do(signed_in: Callable[..., Browser], world: World) -> None:
