@@ -16,7 +16,7 @@ from flask.typing import ResponseReturnValue
 from api import keys
 from api.bodies import Repeated, TooLarge, read_object
 from api.rows import UNSAID_ORDER, GivenCalls, nameable
-from intake.calls import CallOptions, RowResult, import_calls
+from intake.calls import CallOptions, RowResult, import_calls, open_calls, reading_of
 from intake.cases import Fate
 from intake.discreet import MASK, discreet
 from intake.mapping import CallMapping, DateOrder
@@ -45,15 +45,20 @@ blueprint = Blueprint("api_calls", __name__, url_prefix="/api/v1")
 @blueprint.post("/calls")
 @keyed(keys.CALLS_WRITE)
 def take_in() -> ResponseReturnValue:
-    """Takes in up to 10,000 calls; 422 when every one was rejected. docs/api.md describes body and answer."""
+    """Takes in up to 10,000 calls; 404 for an unknown site, 422 when every one was rejected.
+
+    docs/api.md describes body and answer.
+    """
     body, caller = read_object(request), keys.caller()
     options = _options(body, caller.organisation)
     given = GivenCalls(_calls(body), site=options.site is not None, date_order=options.date_order is not None)
     answer = _Answer(given, caller.country)
     try:
+        if not given.rows:  # an import of nothing looks nothing up
+            reading_of(open_calls([given.nothing], options), options)
         report = import_calls(given.rows, replace(options, on_row=answer.note), actor=caller.actor)
     except NotFound as error:
-        raise InputError("is no site of the organisation", where="site", how=error.how) from None
+        raise NotFound("is no site of the organisation", where="site", how=error.how) from None
     return jsonify(answer.as_dict(report)), 422 if report.nothing_taken else 200
 
 

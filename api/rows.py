@@ -72,6 +72,11 @@ class GivenCalls:
         return list(dict.fromkeys(map(nameable, self._ignored)))[:NAMES_TOLD]
 
     @property
+    def nothing(self) -> GivenRow:
+        """What stands for a row where there is none: its columns are those a call needs."""
+        return self._columns
+
+    @property
     def ignored_beside(self) -> int:
         """How many names are ignored besides those."""
         return max(0, len(self._ignored) - NAMES_TOLD)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import click
 
@@ -15,23 +17,37 @@ from intake.drop_folder import DropFolder
 from intake.formats import FORMATS
 from intake.mapping import CallMapping, DateOrder, read_mapping
 from intake.progress import bar
-from intake.reports import ImportReport
+from intake.reports import ImportReport, counted
 from intake.roster import import_roster
 from intake.totals_cli import totals
 from intake.undo import undo
 from survey import audit
 from survey.commands import PoliteGroup, emit, json_option
 from survey.db import db
+from survey.turns import waits_told
 
 FILE = click.Path(path_type=Path)
 actor_option = click.option("--actor", default=audit.COMMAND_LINE, help="Who does this, for the record.")
 organisation_option = click.option("--organisation", required=True, metavar="KEY", help="The organisation's key.")
 
-roster = PoliteGroup("roster", help="Sites, supervisors, agents and their assignments.")
-calls = PoliteGroup("calls", help="Completed calls.")
+
+class IntakeGroup(PoliteGroup):
+    """A group whose commands say for whom they wait, and end without a stack trace when they are stopped (Ctrl-C)."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            with waits_told(lambda what: click.echo(what, err=True)):
+                return super().invoke(ctx)
+        except KeyboardInterrupt:
+            click.echo("Stopped. The same command can be run again: what is in already stays as it is.", err=True)
+            ctx.exit(1)
+
+
+roster = IntakeGroup("roster", help="Sites, supervisors, agents and their assignments.")
+calls = IntakeGroup("calls", help="Completed calls.")
 calls.add_command(totals)
-optouts = PoliteGroup("optouts", help="Contacts that asked to be left alone.")
-imports = PoliteGroup("imports", help="What was handed in: who, when, and what became of every row.")
+optouts = IntakeGroup("optouts", help="Contacts that asked to be left alone.")
+imports = IntakeGroup("imports", help="What was handed in: who, when, and what became of every row.")
 
 
 @roster.command("import")
@@ -94,9 +110,42 @@ def calls_import(
         date_order=cast(DateOrder | None, date_order),
         format=format_name,
     )
-    with bar(file, wanted=not as_json) as progress:
-        report = import_calls(file, replace(options, progress=progress), actor=actor)
+    with _says_what_was_kept(dry_run) as kept, bar(file, wanted=not as_json) as progress:
+        report = import_calls(file, replace(options, progress=kept.before(progress)), actor=actor)
     _show(report, as_json)
+
+
+class _Kept:
+    """The rows of an import that are committed so far."""
+
+    def __init__(self) -> None:
+        self.rows = 0
+
+    def before(self, progress: Callable[[int], None] | None) -> Callable[[int], None]:
+        """What to tell each batch: remembers its rows and hands them on to `progress`."""
+
+        def note(rows: int) -> None:
+            self.rows = rows
+            if progress is not None:
+                progress(rows)
+
+        return note
+
+
+@contextmanager
+def _says_what_was_kept(dry_run: bool) -> Iterator[_Kept]:
+    """When the block is stopped (Ctrl-C), says what of the import is in; exit status 1."""
+    kept = _Kept()
+    try:
+        yield kept
+    except KeyboardInterrupt:
+        said = "nothing was written"
+        if kept.rows and not dry_run:
+            were, are = ("was", "is") if kept.rows == 1 else ("were", "are")
+            said = f"{counted(kept.rows, 'row')} {were} read and {are} in, except those that had to be rejected"
+        again = "" if dry_run else "; run the same command again to complete it"
+        click.echo(f"Stopped: {said}{again}.", err=True)
+        click.get_current_context().exit(1)
 
 
 @calls.command("pick-up")
@@ -106,7 +155,7 @@ def calls_pick_up(as_json: bool) -> None:
 
     Ends with status 1 when a file failed or something needs mending.
     """
-    look = DropFolder().pick_up()
+    look = DropFolder(logs=False).pick_up()
     emit(look.as_dict(), look.lines(), as_json)
     if look.failed:
         click.get_current_context().exit(1)
@@ -118,13 +167,12 @@ def calls_pick_up(as_json: bool) -> None:
 @actor_option
 @json_option
 def optouts_add(contact: str, organisation: str, actor: str, as_json: bool) -> None:
-    """Records that a phone number or email address must be left alone."""
-    kind, new = intake_optouts.add(organisation, contact, actor=actor)
-    emit(
-        {"kind": kind, "new": new},
-        [f"Opt-out of this {kind} {'recorded' if new else 'was in force already'}."],
-        as_json,
-    )
+    """Records that a phone number or email address must be left alone; of one with an extension, the whole number."""
+    recorded = intake_optouts.add(organisation, contact, actor=actor)
+    lines = [f"Opt-out of this {recorded.kind} {'recorded' if recorded.new else 'was in force already'}."]
+    if recorded.had_extension:
+        lines.append("It has an extension: the whole number is left alone, and everybody behind it.")
+    emit(recorded._asdict(), lines, as_json)
 
 
 @optouts.command("remove")
@@ -198,10 +246,11 @@ def _not_shown(report: ImportReport) -> list[str]:
     """A dry run keeps no rejects file by itself: it says how many rows its lists leave out."""
     if not report.dry_run:
         return []
-    rejects, changes = report.rejected - len(report.rejects), report.updated - len(report.changes)
+    told_of = sum(alike.count for alike in report.most_rejected)
+    rejects, changes = report.rejected - told_of, report.updated - len(report.changes)
     told = [f"  ... and would change {changes:,} more"] if changes else []
     if report.rejected and not report.rejects_file:
-        more = f"{rejects:,} more rows would be rejected; " if rejects else ""
+        more = f"{counted(rejects, 'more row')} would be rejected; " if rejects else ""
         told.append(f"  {'... and ' if more else ''}{more}--rejects FILE keeps every one with its reason")
     return told
 

@@ -53,9 +53,13 @@ log = logger("intake")
 
 
 class DropFolder:
-    """A picker, which remembers how each file was when it looked last. It serves one thread at a time."""
+    """A picker, which remembers how each file was when it looked last. It serves one thread at a time.
 
-    def __init__(self) -> None:
+    With `logs` the log tells what it took and what needs a person; a command prints the look instead.
+    """
+
+    def __init__(self, *, logs: bool = True) -> None:
+        self._logs = logs
         self._seen: dict[str, dict[str, Stamp]] = {}
         self._told: set[LeftAlone] = set()
         self._served = ""
@@ -86,7 +90,8 @@ class DropFolder:
         with _turns() as turns:
             for folder in self._folders(root, look):
                 self._serve(folder, turns, look)
-        self._tell(look)
+        if self._logs:
+            self._tell(look)
         return look
 
     def _folders(self, root: Path, look: Look) -> list[Path]:
@@ -140,6 +145,8 @@ class DropFolder:
             outcome = _imported(feed, path)
             turns.check()
             _put_away(feed, path, outcome, look)
+            if self._logs:
+                _log(look.taken[-1])
             self._served = feed.name
         except NOT_NOW as error:
             db.session.rollback()
@@ -250,18 +257,22 @@ def _put_away(feed: Feed, path: Path, outcome: Outcome, look: Look) -> None:
     target = drop_files.put_away(path, feed.folder / folder, number_of(outcome), now)
     taken = Taken(feed.name, path.name, f"{folder}/{target.name}", iso(now), _sha256(target, outcome), outcome)
     look.taken.append(taken)
-    log.info(
-        "a file of the drop folder was taken",
-        feed=feed.name,
-        file=path.name,
-        place=taken.place,
-        import_id=number_of(outcome),
-        **({"refused": str(outcome)} if isinstance(outcome, AftercallError) else _counts(outcome)),
-    )
     try:
         drop_files.write_reports(target, taken.as_dict(), taken.lines(), _rejects_of(outcome))
     except OSError as error:
         look.leave(f"{feed.name}/{taken.place}", f"its report could not be written: {error.strerror}", faulty=True)
+
+
+def _log(taken: Taken) -> None:
+    outcome = taken.outcome
+    log.info(
+        "a file of the drop folder was taken",
+        feed=taken.feed,
+        file=taken.file,
+        place=taken.place,
+        import_id=number_of(outcome),
+        **({"refused": str(outcome)} if isinstance(outcome, AftercallError) else _counts(outcome)),
+    )
 
 
 def _sha256(file: Path, outcome: Outcome) -> str | None:

@@ -2,15 +2,39 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from intake.drop_files import DONE, FAILED
+from intake.drop_files import DONE, FAILED, REJECTS
+from intake.drop_settings import SETTINGS_FILE
 from intake.reports import ImportReport
 from survey.errors import AftercallError
 
 Outcome = ImportReport | AftercallError
 """What came of a file: a report of its rows, or why it was refused as a whole."""
+
+# The command line's options that a feed has a setting for.
+SETTING_OF: Mapping[str, str] = {
+    "--site": "site",
+    "--source": "source",
+    "--format": "format",
+    "--mapping": "mapping",
+    "--date-order": "date_order",
+}
+_OPTION = re.compile(rf"({'|'.join(SETTING_OF)})\b(?: ([A-Z]+(?:\.toml)?|dmy|mdy|ymd)\b)?")
+
+
+def in_a_folder(text: str) -> str:
+    """Advice for the command line as advice for an intake.toml: `--date-order dmy` is `date_order = "dmy"` there."""
+    return _OPTION.sub(_as_setting, text)
+
+
+def _as_setting(option: re.Match[str]) -> str:
+    name, value = option.groups()
+    return f'{SETTING_OF[name]} = "{value}"' if value else SETTING_OF[name]
 
 
 def nothing_came_of_it(outcome: Outcome) -> bool:
@@ -38,6 +62,17 @@ class Taken:
     def failed(self) -> bool:
         return nothing_came_of_it(self.outcome)
 
+    @property
+    def told(self) -> Outcome:
+        """The outcome for whoever has the folder and nothing else: no path of the server, no option of a command."""
+        if isinstance(self.outcome, AftercallError):
+            refusal = self.outcome
+            where, how = in_a_folder(refusal.where), in_a_folder(refusal.how)
+            return AftercallError(in_a_folder(refusal.what), where=where, how=how)
+        notes = Counter({in_a_folder(note): count for note, count in self.outcome.notes.items()})
+        beside = f"{self.feed}/{self.place}{REJECTS}" if self.outcome.rejects_file else None
+        return replace(self.outcome, notes=notes, rejects_file=beside)
+
     def as_dict(self) -> dict[str, Any]:
         """The report as it lies beside the file, and as `flask calls pick-up --json` prints it."""
         told = {
@@ -48,9 +83,8 @@ class Taken:
             "taken_at": self.at,
             "sha256": self.sha256,
         }
-        if isinstance(self.outcome, AftercallError):
-            return {**told, "refused": self.outcome.as_dict()}
-        return {**told, "import": self.outcome.as_dict()}
+        outcome = self.told
+        return {**told, "refused" if isinstance(outcome, AftercallError) else "import": outcome.as_dict()}
 
     def lines(self) -> list[str]:
         """The report for a person."""
@@ -58,11 +92,18 @@ class Taken:
         head = f"{self.feed}/{self.file}: {'failed' if self.failed else 'taken in'}"
         head += "" if number is None else f" (import {number})"
         head += f"; it lies in {self.feed}/{self.place} now."
-        if not isinstance(self.outcome, AftercallError):
-            return [head, *self.outcome.lines()]
-        refusal = f"Refused: {self.outcome}"
-        hint = "In a drop folder such an option is a line of intake.toml (--date-order is date_order)."
-        return [head, refusal, hint] if " --" in f" {self.outcome.how}" else [head, refusal]
+        outcome = self.told
+        lines = [head, *([f"Refused: {outcome}"] if isinstance(outcome, AftercallError) else outcome.lines())]
+        return [*lines, self._hint] if self._names_a_setting else lines
+
+    @property
+    def _names_a_setting(self) -> bool:
+        said = str(self.outcome) if isinstance(self.outcome, AftercallError) else "".join(self.outcome.notes)
+        return in_a_folder(said) != said
+
+    @property
+    def _hint(self) -> str:
+        return f"Such a setting is a line of {self.feed}/{SETTINGS_FILE}, which lies in the folder of this feed."
 
 
 @dataclass(frozen=True)

@@ -187,7 +187,7 @@ def _unknown(given: Mapping[str, Any]) -> list[str]:
         return []
     organisation_id = db.session.scalar(select(Organisation.id).where(Organisation.key == key))
     if organisation_id is None:
-        return [f"organisation: there is no organisation {key!r} (flask roster import makes organisations)"]
+        return [f"organisation: there is no organisation {key!r} (importing its roster makes it)"]
     sites = db.session.scalars(select(Site.key).where(Site.organisation_id == organisation_id).order_by(Site.key)).all()
     if isinstance(site, str) and site.casefold() not in {key.casefold() for key in sites}:
         return [f"site: there is no site {site!r}; the organisation's sites are {', '.join(sites) or 'none'}"]

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import select
 
 from intake.calls import find_organisation
+from intake.reports import counted, noted
 from survey.clock import iso
 from survey.db import db
 from survey.errors import NotFound
@@ -33,12 +34,12 @@ def shown(number: int) -> dict[str, Any]:
 
 
 def line(record: dict[str, Any]) -> str:
-    """One import of a list for a person."""
+    """One import of a list for a person; the telephone system's name stands before the file's."""
     undone = "  undone" if record["undone_at"] else "" if record["finished_at"] else "  not finished"
     counts = ", ".join(f"{record[count]:,} {count}" for count in COUNTS)
     return (
-        f"{record['id']:>6}  {record['started_at']}  {record['kind']:<8}  {record['file_name']}"
-        f"  by {record['actor']}: {record['read']:,} read: {counts}{undone}"
+        f"{record['id']:>6}  {record['started_at']}  {record['kind']:<8}  {record['source'] or '-':<12}"
+        f"  {record['file_name']}  by {record['actor']}: {record['read']:,} read: {counts}{undone}"
     )
 
 
@@ -50,9 +51,9 @@ def lines(record: dict[str, Any]) -> list[str]:
         f"Import {record['id']} ({record['kind']}) of {record['organisation'] or 'no organisation'}{source}",
         f"File: {record['file_name']}",
         f"SHA-256: {record['sha256']}",
-        f"By: {record['actor']}, from {record['started_at']} {_until(record)}",
-        f"{record['read']:,} rows read: {counts}.",
-        *(f"Note: {count:,} {note}." for note, count in record["notes"].items()),
+        f"By: {record['actor']}, from {record['started_at']}{_until(record)}",
+        f"{counted(record['read'], 'row')} read: {counts}.",
+        *(noted(note, count) for note, count in record["notes"].items()),
         *(f"Rejected {count:,}: {reason}." for reason, count in record["rejected_by"].items()),
         *_rejects(record["rejects_file"]),
         f"Undone: {record['undone_at']} by {record['undone_by']}." if record["undone_at"] else "Undone: no.",
@@ -85,8 +86,10 @@ def _most_first(counts: dict[str, Any]) -> dict[str, Any]:
 
 def _until(record: dict[str, Any]) -> str:
     if record["finished_at"]:
-        return f"to {record['finished_at']}"
-    return "and not finished: it is still running, or was stopped; handing the file in again completes it"
+        return f" to {record['finished_at']}"
+    if record["undone_at"]:
+        return f"; undone at {record['undone_at']} by {record['undone_by']}, before it was finished"
+    return " and not finished: it is still running, or was stopped; handing the file in again completes it"
 
 
 def _rejects(file: str | None) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import select
 
@@ -12,8 +12,8 @@ from intake.formats import Table, open_table
 from intake.mapping import guessed
 from intake.reports import ImportReport, begin, file_sha256, keep
 from intake.rows import Row, RowFault, not_a_row, shown
-from intake.sealed import canonical_email, canonical_phone
-from survey import audit
+from intake.sealed import LONGEST_CONTACT, canonical_email
+from survey import audit, phones
 from survey import optouts as ground
 from survey.clock import iso
 from survey.db import db
@@ -21,30 +21,51 @@ from survey.errors import InputError, NotFound
 from survey.models import ImportKind, OptOut, OptOutSource, Organisation
 
 KINDS = ("phone", "email")
+EXTENSION = "phones with an extension (the whole number is left alone)"
 
 
-def add(organisation_key: str, contact: str, *, actor: str) -> tuple[str, bool]:
-    """Records the opt-out of a phone number or email address; returns its kind, and False when it was in force already.
+class Recorded(NamedTuple):
+    """An opt-out's kind, whether it is new, and whether its phone had an extension (it is of the whole number then)."""
+
+    kind: str
+    new: bool
+    had_extension: bool = False
+
+
+class _Contact(NamedTuple):
+    kind: str
+    mark: bytes
+    had_extension: bool = False
+
+
+def add(organisation_key: str, contact: str, *, actor: str) -> Recorded:
+    """Records the opt-out of a phone number or email address; one in force already is not new.
 
     Commits. Raises InputError for what is neither, NotFound for an unknown organisation.
     """
     organisation = find_organisation(organisation_key)
-    kind, index = _index(contact, "", organisation)
-    new = ground.add(organisation.id, kind, index, OptOutSource.COMMAND)
-    if new:
-        audit.record(actor, "opt-out added", organisation, kind=kind)
+    recorded = _record(_contact(contact, "", organisation), organisation, OptOutSource.COMMAND)
+    if recorded.new:
+        audit.record(actor, "opt-out added", organisation, kind=recorded.kind)
     db.session.commit()
-    return kind, new
+    return recorded
 
 
 def remove(organisation_key: str, contact: str, *, actor: str) -> str:
-    """Lifts the opt-out of a contact and returns its kind. Commits. Raises NotFound when there is none in force."""
+    """Lifts the opt-out of a contact and returns its kind. Commits.
+
+    Raises NotFound when there is none in force. Raises InputError for a phone with an extension: the opt-out that would
+    be lifted is the whole number's.
+    """
     organisation = find_organisation(organisation_key)
-    kind, index = _index(contact, "", organisation)
-    if not ground.remove(organisation.id, index, actor):
-        raise NotFound(f"this {kind} has no opt-out in force", where=organisation.key)
+    found = _contact(contact, "", organisation)
+    if found.had_extension:
+        how = "An opt-out is of the whole number, for everybody behind it. Give it without the extension to lift it."
+        raise InputError("has an extension", where="contact", how=how)
+    if not ground.remove(organisation.id, found.mark, actor):
+        raise NotFound(f"this {found.kind} has no opt-out in force", where=organisation.key)
     db.session.commit()
-    return kind
+    return found.kind
 
 
 def import_optouts(path: Path, organisation_key: str, *, actor: str) -> ImportReport:
@@ -93,29 +114,42 @@ def line(optout: dict[str, Any]) -> str:
 def _take(table: Table, columns: dict[str, int], organisation: Organisation, report: ImportReport) -> None:
     for row in table.rows():
         try:
-            new = _take_row(row, columns, organisation)
+            recorded = _take_row(row, columns, organisation)
         except RowFault as fault:
             report.count_rejected(f"line {row.line}", fault.column, fault.reason, fault.text)
         except InputError as error:
             report.count_rejected(f"line {row.line}", "contact", error.what)
         else:
-            (report.count_new if new else report.count_unchanged)()
+            (report.count_new if recorded.new else report.count_unchanged)()
+            report.notes[EXTENSION] += recorded.had_extension
 
 
-def _take_row(row: Row, columns: dict[str, int], organisation: Organisation) -> bool:
+def _take_row(row: Row, columns: dict[str, int], organisation: Organisation) -> Recorded:
     if row.fault:
         raise not_a_row(row.fault)
     kind = row.cells[columns["kind"]].strip().casefold() if "kind" in columns else ""
     if kind and kind not in KINDS:
         raise RowFault("the kind is neither phone nor email", column="kind", detail=shown(kind))
-    kind, index = _index(row.cells[columns["contact"]].strip(), kind, organisation)
-    return ground.add(organisation.id, kind, index, OptOutSource.IMPORT)
+    contact = _contact(row.cells[columns["contact"]].strip(), kind, organisation)
+    return _record(contact, organisation, OptOutSource.IMPORT)
 
 
-def _index(contact: str, kind: str, organisation: Organisation) -> tuple[str, bytes]:
-    """The kind and index of a contact as a person wrote it; the refusal never repeats it."""
-    kind = kind or ("email" if "@" in contact else "phone")
-    canonical, fault = canonical_email(contact) if kind == "email" else canonical_phone(contact, organisation.country)
-    if canonical is None:
-        raise InputError(fault or "is empty", where="contact")
-    return kind, ground.index_of(kind, canonical)
+def _record(contact: _Contact, organisation: Organisation, source: OptOutSource) -> Recorded:
+    new = ground.add(organisation.id, contact.kind, contact.mark, source)
+    return Recorded(contact.kind, new, contact.had_extension)
+
+
+def _contact(contact: str, kind: str, organisation: Organisation) -> _Contact:
+    """A contact as a person wrote it, of that kind or (empty) the one it looks like; the refusal never repeats it."""
+    if not contact:
+        raise InputError("is empty", where="contact")
+    if (kind or ("email" if "@" in contact else "phone")) == "email":
+        address, fault = canonical_email(contact)
+        if address is None:
+            raise InputError(fault or "is empty", where="contact")
+        return _Contact("email", ground.index_of("email", address))
+    try:
+        number, had_extension = phones.to_leave_alone(contact[:LONGEST_CONTACT], organisation.country)
+    except InputError as error:
+        raise InputError(f"phone: {error.what}", where="contact") from None
+    return _Contact("phone", ground.index_of("phone", number), had_extension)

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn, TimeRemainingColumn
+from rich.table import Column
 from rich.text import Text
+
+from intake.reports import counted
 
 CHUNK = 1024 * 1024
 ZIP, OLD_EXCEL = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
 JSON_BEGINS = (b"{", b"[")
 UTF8_MARK = b"\xef\xbb\xbf"
+# What "1,000,000 of about 1,000,000 rows, 100%, 100,000 rows/s", the time left and the signs between take of a line.
+FIGURES_WIDTH = 70
+SHORTEST_NAME, LONGEST_NAME = 8, 40
+SHORTEST_BAR, LONGEST_BAR = 5, 40
 
 
 @contextmanager
@@ -26,16 +33,36 @@ def bar(path: Path, *, wanted: bool) -> Iterator[Callable[[int], None] | None]:
     if not wanted or not sys.stderr.isatty():
         yield None
         return
-    columns = (
+    console = Console(stderr=True)
+    name, bar_width = fitted(path.name, console.width)
+    with Progress(*columns(bar_width), console=console, transient=True) as progress:
+        task = progress.add_task(name, total=rows_in(path))
+        yield lambda rows: progress.update(task, completed=rows)
+
+
+def columns(bar_width: int) -> Sequence[ProgressColumn]:
+    """What stands on the line, from left to right; none of it ever goes on to a second line."""
+    return (
         SpinnerColumn(),
         TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        Rows(),
-        TimeRemainingColumn(),
+        *((BarColumn(bar_width),) if bar_width else ()),
+        Rows(table_column=Column(no_wrap=True)),
+        TimeRemainingColumn(table_column=Column(no_wrap=True)),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(path.name, total=rows_in(path))
-        yield lambda rows: progress.update(task, completed=rows)
+
+
+def fitted(name: str, width: int) -> tuple[str, int]:
+    """The file's name, and the width of the bar, for a terminal of so many columns; no bar (0) where it is narrow.
+
+    A name that is too long keeps its beginning and its end.
+    """
+    room = max(width - FIGURES_WIDTH, SHORTEST_NAME)
+    longest = min(LONGEST_NAME, max(room - SHORTEST_BAR - 1, SHORTEST_NAME))
+    if len(name) > longest:
+        kept = longest - 1
+        name = f"{name[: kept // 2]}…{name[-(kept - kept // 2) :]}"
+    left = room - len(name) - 1
+    return name, min(left, LONGEST_BAR) if left >= SHORTEST_BAR else 0
 
 
 class Rows(ProgressColumn):
@@ -47,7 +74,8 @@ class Rows(ProgressColumn):
 
 def said(rows: int, total: int | None, speed: float | None) -> str:
     """12,000 of about 48,000 rows, 25%, 8,000 rows/s; without what is not known."""
-    parts = [f"{rows:,} rows" if total is None else f"{rows:,} of about {max(total, rows):,} rows"]
+    most = max(total or 0, rows)
+    parts = [counted(rows, "row") if total is None else f"{rows:,} of about {counted(most, 'row')}"]
     if total:
         parts.append(f"{min(rows / total, 1):.0%}")
     if speed:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -126,29 +126,32 @@ class ImportReport:
     def as_dict(self) -> dict[str, Any]:
         """The report as `--json` prints it."""
         report = asdict(self) | {"rejected_by": dict(self.rejected_by), "notes": dict(+self.notes)}
-        report["alike"] = [asdict(alike) for alike in self.most_rejected]
+        del report["alike"]
+        report["most_rejected"] = [asdict(alike) for alike in self.most_rejected]
         return {name: value for name, value in report.items() if value is not None}
 
     def lines(self) -> list[str]:
         """The report for a person."""
         would = self.dry_run
         lines = ["Dry run: nothing was written."] if would else []
-        lines.append(f"{self.file_name}: {counted(self.read, 'row')} read{', which would be' if would else ''}: {self._fates}.")
+        fates = ", ".join(f"{getattr(self, name):,} {name}" for name in ("new", "updated", "unchanged", "rejected"))
+        rows = f"{self.file_name}: {counted(self.read, 'row')} read"
+        lines.append(f"{rows}. There would be {fates}." if would else f"{rows}: {fates}.")
         if self.contacts is not None:
-            found = ", ".join(f"{count:,} {name}" for name, count in self.contacts.items())
-            lines.append(f"Contacts{' would be' if would else ''}: {found}.")
+            lines.append(f"Contacts: {self._joined(self.contacts)}.")
         lines += [noted(note, count, would=would) for note, count in (+self.notes).items()]
-        rejected = "Would be rejected" if would else "Rejected"
-        lines += [f"{rejected}, {count:,}: {reason}." for reason, count in self.rejected_by.most_common(FIRST)]
+        reject = "Would reject" if would else "Rejected"
+        lines += [f"{reject} {count:,}: {reason}." for reason, count in self.rejected_by.most_common(FIRST)]
         lines += [f"  {alike.line}" for alike in self.most_rejected]
         lines += [f"  {'would change' if would else 'changed'} {c.what}: {', '.join(c.fields)}" for c in self.changes]
         if self.rejects_file:
             lines.append(f"Every rejected row: {self.rejects_file}")
         return lines
 
-    @property
-    def _fates(self) -> str:
-        return ", ".join(f"{getattr(self, name):,} {name}" for name in ("new", "updated", "unchanged", "rejected"))
+    def _joined(self, contacts: Mapping[str, int]) -> str:
+        """What became of a contacts file's rows; in a dry run they were only read."""
+        would = {name: "would be " if self.dry_run and name != "read" else "" for name in contacts}
+        return ", ".join(f"{count:,} {would[name]}{name}" for name, count in contacts.items())
 
 
 def counted(number: int, noun: str) -> str:

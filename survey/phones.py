@@ -28,19 +28,39 @@ def canonical(raw: str, country: str) -> str:
     like; and for a number with an extension. Without it a call would reach the switchboard, so somebody else, and two
     people of one company would pass for one customer.
     """
+    number = _readable(raw, country)
+    if number.extension is not None:
+        raise InputError("has an extension", how="Give a number that rings the customer's own phone.")
+    return _as_e164(number)
+
+
+def to_leave_alone(raw: str, country: str) -> tuple[str, bool]:
+    """(The number as E.164, whether it had an extension) of a phone whose owner must not be called.
+
+    A call to the number would reach the house of whoever is behind the extension, so the whole number is meant. Raises
+    InputError as `canonical` does, but for an extension.
+    """
+    number = _readable(raw, country)
+    return _as_e164(number), number.extension is not None
+
+
+def _readable(raw: str, country: str) -> PhoneNumber:
+    """The number, as long as it may be a customer's; an extension is left to the caller."""
     try:
         number = phonenumbers.parse(raw, country)
     except phonenumbers.NumberParseException:
         raise InputError("is not a phone number", how="Give it as +, country code, number.") from None
-    # A million rows come through here. The kind is unknown just where the number is not valid, so it is asked once; and
-    # E.164 needs no formatting rules.
+    # A million rows come through here. The kind is unknown just where the number is not valid, so it is asked once.
     kind = phonenumbers.number_type(number)
     if kind == PhoneNumberType.UNKNOWN:
         raise _not_valid(number)
     if kind in REFUSED_TYPES:
         raise InputError(REFUSED_TYPES[kind], how="Give a number at which the customer can be reached.")
-    if number.extension is not None:
-        raise InputError("has an extension", how="Give a number that rings the customer's own phone.")
+    return number
+
+
+def _as_e164(number: PhoneNumber) -> str:
+    """Without phonenumbers' formatting rules, which E.164 does not need and which take time."""
     return f"+{number.country_code}{phonenumbers.national_significant_number(number)}"
 
 

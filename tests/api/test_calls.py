@@ -116,6 +116,7 @@ def test_nothing_taken_is_422_with_the_same_body(pbx: Program) -> None:
 
 
 def test_an_empty_batch_is_nothing_to_do(pbx: Program) -> None:
+    assert pbx.send([], site=None).status_code == 200
     answer = pbx.send([])
     assert answer.status_code == 200 and answer.get_json()["import"] is None and fates(answer) == []
 
@@ -291,7 +292,6 @@ def test_unknown_names_are_told_once_and_the_calls_taken(pbx: Program) -> None:
         ({"source": "a\0b"}, "source", "cannot be a name"),
         ({"source": "\ud800"}, "source", "cannot be a name"),
         ({"source": "x" * 101}, "source", "cannot be a name"),
-        ({"site": "nowhere"}, "site", "is no site"),
         ({"site": ["north"]}, "site", "is no text"),
         ({"agents": "invent"}, "agents", "not one of the words"),
         ({"agents": True}, "agents", "is no text"),
@@ -310,6 +310,19 @@ def test_what_stands_beside_the_calls_must_be_known(
     assert answer.get_json()["where"] == where and says in answer.get_json()["error"]
     assert "--" not in str(answer.get_json())
     assert db.session.query(Call).count() == db.session.query(ImportRecord).count() == 0
+
+
+@pytest.mark.parametrize("calls", [[], [call()], ["nothing"]])
+def test_an_unknown_site_is_404_however_many_calls_come(pbx: Program, calls: list[Any]) -> None:
+    answer = pbx.send(calls, site="nort")
+    assert answer.status_code == 404
+    assert answer.get_json() == {
+        "error": "is no site of the organisation",
+        "where": "site",
+        "how": "The organisation's sites: north.",
+    }
+    assert db.session.query(ImportRecord).count() == 0
+    assert pbx.send(calls, site="NORTH").status_code == (422 if calls == ["nothing"] else 200)
 
 
 def test_a_name_beside_the_calls_given_twice_is_refused(pbx: Program) -> None:
@@ -356,7 +369,7 @@ def test_no_phone_or_email_is_ever_repeated(pbx: Program) -> None:
         pbx.send([call()], **beside)
         for beside in ({EMAIL: 1}, {PHONE: 1}, {"agents": EMAIL}, {"zone": PHONE}, {"site": EMAIL})
     ]
-    assert [each.status_code for each in refused] == [400] * 5
+    assert [each.status_code for each in refused] == [400, 400, 400, 400, 404]
     for part in ("555", "0101", "@", "example.com"):
         assert all(part not in each.get_data(as_text=True) for each in (answer, *refused)), part
 

@@ -166,7 +166,7 @@ def test_a_key_reaches_its_own_organisation_only(app: Flask, pbx: Program) -> No
     theirs = program(app, "other")
     assert pbx.send([call()]).status_code == 200
     refused = theirs.send([call()])
-    assert refused.status_code == 400 and "is no site" in refused.get_json()["error"]
+    assert refused.status_code == 404 and "is no site" in refused.get_json()["error"]
     assert "south" in refused.get_json()["how"] and "north" not in refused.get_json()["how"]
     assert fates(pbx.send([call("c2", site="south")])) == ["rejected"]
     assert fates(pbx.send([call("c3", agent="zed")])) == ["rejected"]

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import os
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
+import structlog
 from flask import Flask
+from structlog.testing import capture_logs
 
 from intake.drop_folder import DropFolder
 from intake.drop_report import Look
@@ -62,6 +68,18 @@ def laid(folder: Path, name: str = "calls.csv", text: str = CALLS, age: float = 
 def touched(path: Path, age: float) -> None:
     written_at = clock.now().timestamp() - age
     os.utime(path, (written_at, written_at), follow_symlinks=False)
+
+
+@contextmanager
+def logged() -> Iterator[list[MutableMapping[str, Any]]]:
+    """What goes to the log within the block, from INFO up."""
+    before = structlog.get_config()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.INFO))
+    try:
+        with capture_logs() as entries:
+            yield entries
+    finally:
+        structlog.configure(**before)
 
 
 def names(folder: Path) -> set[str]:

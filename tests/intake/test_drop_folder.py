@@ -11,14 +11,17 @@ import pytest
 from flask import Flask
 
 from intake import drop_folder
-from intake.drop_settings import Feed, FeedKind
+from intake.cli import calls_import
+from intake.drop_folder import DropFolder
+from intake.drop_report import SETTING_OF
+from intake.drop_settings import USES, Feed, FeedKind
 from intake.reports import ImportReport
 from survey.clock import ManualClock
 from survey.db import db
 from survey.models import Agent, Call, ControlTotal, ImportRecord, OptOut, Organisation, Supervisor
 from tests.conftest import NOON
 from tests.intake import samples
-from tests.intake.dropping import CALLS, NORTH, ROW, Drop, laid, names, opened, touched
+from tests.intake.dropping import CALLS, NORTH, ROW, Drop, laid, logged, names, opened, touched
 from tests.intake.test_roster import ROSTER
 
 REPORTS = {"calls.csv.report.json", "calls.csv.report.txt"}
@@ -77,7 +80,7 @@ def test_the_report_lies_beside_it_for_people_and_for_programs(drop: Drop) -> No
     [
         ("", "is empty"),
         ("a,b\n1,2\n", "has no column"),
-        (samples.rows("1,amy,02/03/2026 09:00,60"), "is a line of intake.toml"),
+        (samples.rows("1,amy,02/03/2026 09:00,60"), 'Settle it with date_order = "dmy" or date_order = "mdy"'),
         (samples.rows("1,zed,2026-03-02 09:00,60"), "unknown agent"),
     ],
 )
@@ -90,6 +93,60 @@ def test_a_file_of_which_nothing_can_be_taken_fails_with_its_report(drop: Drop, 
     assert said in (feed / "failed" / "calls.csv.report.txt").read_text()
     told = report_of(feed / "failed" / "calls.csv")
     assert told["outcome"] == "failed" and ("refused" in told) != ("import" in told) and len(str(told["sha256"])) == 64
+
+
+def test_the_report_names_the_rejects_beside_it_and_no_path_of_the_server(drop: Drop) -> None:
+    feed = drop.feed()
+    for _ in range(2):
+        laid(feed, text=samples.rows(ROW, "2,zed,2026-03-02 09:00,60"))
+        (taken,) = drop.picked().taken
+        record = imports()[-1]
+        named = f"acme/{taken.place}.rejects.csv"
+        text = (feed / f"{taken.place}.report.txt").read_text()
+        assert f"Every rejected row: {named}\n" in text and (drop.root / named).exists()
+        assert report_of(feed / taken.place)["import"]["rejects_file"] == named  # type: ignore[index]
+        assert named in "\n".join(taken.lines())
+        server = str(Path(record.rejects_file or "").parent)
+        assert server not in text + json.dumps(taken.as_dict()) + "\n".join(taken.lines())
+    assert taken.place != "done/calls.csv", "the second has another name, and so has its rejects file"
+
+
+@pytest.mark.parametrize(
+    ("settings", "text", "said"),
+    [
+        (NORTH, "a,b\n1,2\n", 'Name it in a mapping (mapping = "FILE.toml").'),
+        (NORTH, samples.rows("1,amy,02/03/2026 09:00,60"), 'Settle it with date_order = "dmy" or date_order = "mdy"'),
+        ('organisation = "acme"\nsource = "switch"\n', CALLS, "its site (or site)"),
+        (f'{NORTH}kind = "totals"\n', "date,calls\n02/03/2026,4\n", 'Settle it with date_order = "dmy"'),
+        (f'{NORTH}kind = "totals"\n', "date,calls\n2026-03-02,4\n", "(is source the one"),
+    ],
+)
+def test_advice_names_settings_of_the_feed_and_no_options_of_a_command(
+    drop: Drop, settings: str, text: str, said: str
+) -> None:
+    feed = drop.feed(settings)
+    laid(feed, text=text)
+    (taken,) = drop.picked().taken
+    told = (feed / f"{taken.place}.report.txt").read_text()
+    assert said in told and "a line of acme/intake.toml" in told
+    assert "--" not in told + json.dumps(taken.as_dict()) + "\n".join(taken.lines())
+
+
+def test_every_setting_that_an_option_sets_has_its_option() -> None:
+    options = {option for parameter in calls_import.params for option in parameter.opts}
+    assert set(SETTING_OF) <= options
+    assert USES[FeedKind.CALLS] - set(SETTING_OF.values()) == {"agents"}
+
+
+def test_a_picker_without_a_log_writes_none(drop: Drop) -> None:
+    feed = drop.feed()
+    drop.feed("", "broken")
+    for picker, events in ((DropFolder(logs=False), 0), (DropFolder(), 2)):
+        laid(feed)
+        with logged() as entries:
+            picker.look(at_most=0)
+            assert len(picker.look().taken) == 1
+        assert len(entries) == events
 
 
 def test_nothing_is_ever_overwritten(drop: Drop) -> None:

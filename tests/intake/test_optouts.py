@@ -12,7 +12,7 @@ from survey import optouts
 from survey.clock import ManualClock
 from survey.db import db
 from survey.errors import InputError, NotFound
-from survey.models import AuditEntry, ImportRecord
+from survey.models import AuditEntry, ImportRecord, Organisation
 from tests import factories
 from tests.intake import samples
 
@@ -27,9 +27,9 @@ def actions() -> list[str]:
 
 
 def test_an_optout_holds_for_the_customer_however_the_number_was_written() -> None:
-    customer = factories.customer(db.session.query(factories.Organisation).one().id, phone="+12125550101", email=None)
-    assert intake_optouts.add("acme", "(212) 555-0101", actor="jo") == ("phone", True)
-    assert intake_optouts.add("acme", "+1 212 555 0101", actor="jo") == ("phone", False)
+    customer = factories.customer(db.session.query(Organisation).one().id, phone="+12125550101", email=None)
+    assert intake_optouts.add("acme", "(212) 555-0101", actor="jo")[:2] == ("phone", True)
+    assert intake_optouts.add("acme", "+1 212 555 0101", actor="jo")[:2] == ("phone", False)
     assert optouts.kinds_in_force(customer) == {"phone"}
     assert intake_optouts.remove("acme", "212.555.0101", actor="jo") == "phone"
     assert optouts.kinds_in_force(customer) == frozenset()
@@ -55,6 +55,26 @@ def test_a_file_of_optouts(tmp_path: Path) -> None:
     assert "555" not in str(report.as_dict())
     assert db.session.query(ImportRecord).one().new == 2
     assert samples.counts(intake_optouts.import_optouts(tmp_path / "calls.csv", "acme", actor="jo")) == (0, 0, 3, 3)
+
+
+@pytest.mark.parametrize("written", ["+1 212 555 0123 ext 5", "212-555-0123 x5", "+12125550123;ext=5", "2125550123 #5"])
+def test_a_phone_with_an_extension_stops_the_whole_number(tmp_path: Path, written: str) -> None:
+    """A call to the number would reach the house of whoever asked to be left alone."""
+    customer = factories.customer(db.session.query(Organisation).one().id, phone="+12125550123", email=None)
+    file = samples.written(tmp_path, f"contact\n{written}\n212-555-0123\n800-555-0199 x5\n")
+    report = intake_optouts.import_optouts(file, "acme", actor="jo")
+    assert samples.counts(report) == (1, 0, 1, 1) and report.notes == {intake_optouts.EXTENSION: 1}
+    assert f"Note: {intake_optouts.EXTENSION}: 1." in report.lines()
+    assert optouts.kinds_in_force(customer) == {"phone"}
+    assert intake_optouts.add("acme", written, actor="jo") == ("phone", False, True)
+
+
+def test_lifting_by_an_extension_is_refused_since_it_would_lift_the_whole_number() -> None:
+    assert intake_optouts.add("acme", "212-555-0123 x5", actor="jo") == ("phone", True, True)
+    with pytest.raises(InputError, match="the whole number") as refused:
+        intake_optouts.remove("acme", "212-555-0123 x6", actor="jo")
+    assert "0123" not in str(refused.value)
+    assert intake_optouts.remove("acme", "212-555-0123", actor="jo") == "phone"
 
 
 def test_the_list_shows_no_contact() -> None:

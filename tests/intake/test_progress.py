@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pty
 import re
@@ -12,9 +13,11 @@ from pathlib import Path
 
 import pytest
 from flask import Flask
+from rich.console import Console
+from rich.progress import Progress
 
 from intake import progress
-from intake.progress import rows_in, said
+from intake.progress import fitted, rows_in, said
 from survey.db import db
 from survey.settings import current
 from tests.conftest import PROJECT
@@ -58,14 +61,56 @@ def test_counting_does_not_fill_the_memory(tmp_path: Path, monkeypatch: pytest.M
 
 def test_what_the_bar_says() -> None:
     assert said(12_000, 48_000, 8_000.4) == "12,000 of about 48,000 rows, 25%, 8,000 rows/s"
-    assert said(12_000, None, None) == "12,000 rows"
+    assert said(12_000, None, None) == "12,000 rows" and said(1, None, None) == "1 row"
     assert said(12, 10, None) == "12 of about 12 rows, 100%", "line ends inside quotes make the guess wrong"
 
 
 @pytest.mark.parametrize(("more", "shown"), [((), True), (("--json",), False)])
 def test_a_terminal_is_shown_a_bar(app: Flask, tmp_path: Path, more: tuple[str, ...], shown: bool) -> None:
+    report, told = on_a_terminal(tmp_path, *more)
+    assert str(ROWS) in report.replace(",", "")
+    told = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", told)
+    assert (f"{ROWS:,} of about {ROWS:,} rows" in told) is shown and ("calls[red].csv" in told) is shown
+
+
+@pytest.mark.parametrize("columns", [80, 90, 100])
+def test_the_bar_stays_on_one_line(app: Flask, tmp_path: Path, columns: int) -> None:
+    name = f"calls of the year, {'north, ' * 10}last.csv"
+    _, told = on_a_terminal(tmp_path, name=name, columns=columns)
+    assert told.count("\x1b[1A") == 1, "it goes up once, to clear the line at the end, and never over a second line"
+    lines = re.split(r"[\r\n]+", re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", told))
+    shown = [line for line in lines if f"{ROWS:,} of about {ROWS:,} rows, 100%" in line]
+    assert shown and max(map(len, lines)) <= columns
+    assert "…" in shown[-1] and "csv" in shown[-1]
+
+
+@pytest.mark.parametrize("width", [80, 100, 200])
+def test_a_million_rows_with_their_rate_and_time_left_fit_the_line(width: int) -> None:
+    screen, seconds = io.StringIO(), iter(range(0, 100, 5))
+    console = Console(file=screen, width=width, force_terminal=True)
+    name, bar_width = fitted("the calls of the whole year, of every site.csv", width)
+    drawn = Progress(*progress.columns(bar_width), console=console, get_time=lambda: next(seconds))
+    task = drawn.add_task(name, total=1_000_000)
+    for rows in (0, 100_000, 400_000):
+        drawn.update(task, completed=rows)
+    console.print(drawn.make_tasks_table(drawn.tasks))
+    (line,) = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen.getvalue()).splitlines()
+    assert re.search(r"400,000 of about 1,000,000 rows, 40%, \d+,000 rows/s 0:00:\d\d", line) and len(line) <= width
+
+
+@pytest.mark.parametrize("width", [20, 79, 80, 100, 120, 200])
+@pytest.mark.parametrize("name", ["a.csv", "calls of the north.csv", "x" * 300 + ".csv"])
+def test_name_and_bar_share_what_the_figures_leave(name: str, width: int) -> None:
+    short, bar = fitted(name, width)
+    assert len(short) + (bar + 1 if bar else 0) <= max(width - progress.FIGURES_WIDTH, progress.SHORTEST_NAME)
+    assert short == name or (short[0] == name[0] and short[-3:] == "csv" and "…" in short)
+    assert width < 120 or bar >= progress.SHORTEST_BAR
+
+
+def on_a_terminal(folder: Path, *more: str, name: str = "calls[red].csv", columns: int = 160) -> tuple[str, str]:
+    """What an import prints (its report), and what it draws on a terminal as wide as that."""
     ours, theirs = pty.openpty()
-    child = importing(tmp_path, theirs, *more)
+    child = importing(folder, theirs, *more, name=name, columns=columns)
     os.close(theirs)
     screen = b""
     while True:
@@ -78,9 +123,8 @@ def test_a_terminal_is_shown_a_bar(app: Flask, tmp_path: Path, more: tuple[str, 
         screen += part
     os.close(ours)
     report, _ = child.communicate(timeout=60)
-    assert child.returncode == 0 and str(ROWS) in report.replace(",", "")
-    told = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen.decode())
-    assert (f"{ROWS:,} of about {ROWS:,} rows" in told) is shown and ("calls[red].csv" in told) is shown
+    assert child.returncode == 0
+    return report, screen.decode()
 
 
 def test_what_is_piped_has_no_bar(app: Flask, tmp_path: Path) -> None:
@@ -89,11 +133,13 @@ def test_what_is_piped_has_no_bar(app: Flask, tmp_path: Path) -> None:
     assert errors == "" and f"{ROWS:,} rows read: {ROWS:,} new" in report and "\x1b" not in report
 
 
-def importing(folder: Path, stderr: int, *more: str) -> subprocess.Popen[str]:
+def importing(
+    folder: Path, stderr: int, *more: str, name: str = "calls[red].csv", columns: int = 160
+) -> subprocess.Popen[str]:
     """A process that imports a file with its stderr there."""
     samples.place()
     rows = (f"c{number},amy,2026-03-02 09:00,60" for number in range(ROWS))
-    file = samples.written(folder, samples.rows(*rows), "calls[red].csv")
+    file = samples.written(folder, samples.rows(*rows), name)
     settings = current()
     environment = {
         **os.environ,
@@ -105,7 +151,7 @@ def importing(folder: Path, stderr: int, *more: str) -> subprocess.Popen[str]:
         "FLASK_SKIP_DOTENV": "1",
         "AFTERCALL_ENV_FILE": "",
         "TERM": "xterm-256color",
-        "COLUMNS": "160",
+        "COLUMNS": str(columns),
     }
     command = [sys.executable, "-m", "flask", "calls", "import", str(file), "--organisation", "acme", "--site", "north"]
     return subprocess.Popen(

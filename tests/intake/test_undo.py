@@ -166,8 +166,11 @@ def test_a_draw_of_any_of_its_calls_keeps_it(site: Site) -> None:
     second = taken(record("b", phone="2125550102", talk_seconds=70))
     factories.draw(samples.stored()["b"], factories.campaign([site]), drawn=False, reason="too_short")
     db.session.commit()
-    assert f"1 of the calls of import {first} have had their draw" in refused(first)
-    assert f"1 of the calls of import {second} have had their draw" in refused(second)
+    assert f"1 of the calls of import {first} has had its draw" in refused(first)
+    assert f"1 of the calls of import {second} has had its draw" in refused(second)
+    factories.draw(samples.stored()["a"], factories.campaign([site]), drawn=False, reason="too_short")
+    db.session.commit()
+    assert f"2 of the calls of import {first} have had their draw" in refused(first)
 
 
 def test_what_was_kept_beside_a_draw_stays_beside_it(site: Site) -> None:

@@ -76,6 +76,15 @@ def test_a_number_with_an_extension_is_refused(raw: str) -> None:
     assert refused.value.what == "has an extension"
 
 
+@pytest.mark.parametrize(
+    ("raw", "extension"), [("212-555-0100 ext 5", True), ("212-555-0100", False), ("+1 212 555 0100;ext=5", True)]
+)
+def test_a_number_to_leave_alone_is_the_whole_one(raw: str, extension: bool) -> None:
+    assert phones.to_leave_alone(raw, "US") == ("+12125550100", extension)
+    with pytest.raises(InputError, match="toll-free"):
+        phones.to_leave_alone("+1 800 555 0100 x5", "US")
+
+
 def test_what_is_wrong_with_the_number_goes_before_its_extension() -> None:
     with pytest.raises(InputError, match="toll-free"):
         phones.canonical("+1 800 555 0100 x5", "US")
