@@ -93,8 +93,11 @@ class CallReader:
         zone = cells.mapping.zone
         self._places = {name: _place(facts, zone) for name, facts in sites.items()}
         self._default = None if site is None else _place(site, zone)
-        getters = {name: cells.getter(name) for name in CALL_FIELDS}
-        self._get: dict[str, Getter] = {name: getter for name, getter in getters.items() if getter is not None}
+        self._get: dict[str, Getter] = {}
+        for name in CALL_FIELDS:
+            getter = cells.getter(name)
+            if getter is not None:
+                self._get[name] = getter
         self._language_tag = lru_cache(maxsize=1_000)(language_tag)
         self.notes: Counter[str] = Counter()
 
@@ -146,8 +149,7 @@ class CallReader:
     # --- cells ---
 
     def _text(self, row: Row, name: str) -> str:
-        getter = self._get.get(name)
-        return "" if getter is None else getter(row.cells)
+        return self._get[name](row.cells) if name in self._get else ""
 
     def _required(self, row: Row, name: str) -> str:
         found = self._text(row, name)
@@ -198,7 +200,8 @@ class CallReader:
         return _noted(placed(local, place.zone), notes)
 
     def _recorded_at(self, row: Row, place: _Place, notes: list[str]) -> datetime | None:
-        if not (text := self._text(row, "recorded_at")):
+        text = self._text(row, "recorded_at")
+        if not text:
             return None
         column = self.cells.column("recorded_at")
         stamp = _noted(placed(self._moments.moment(text, column), place.zone), notes)
