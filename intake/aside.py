@@ -6,7 +6,6 @@ it is to read comes by its standard input, what it has read goes to its standard
 
 from __future__ import annotations
 
-import gc
 import os
 import pickle
 import subprocess
@@ -15,13 +14,10 @@ from collections.abc import Generator
 from contextlib import suppress
 from typing import IO
 
-from intake.reading import Chunk, Reading, chunks
+from intake.reading import Chunk, Reading, chunks, fewer_collections
 from survey import vault
 from survey.errors import AftercallError, Refused
 from survey.settings import PROJECT
-
-# A chunk is thousands of small objects that nothing points back to: looking for circles among them finds none.
-GARBAGE = 200_000
 
 
 def chunks_from_aside(reading: Reading) -> Generator[Chunk]:
@@ -70,11 +66,11 @@ def _read(given: IO[bytes], out: IO[bytes]) -> None:
     except (EOFError, pickle.UnpicklingError):
         return  # that one is gone
     vault.configure(data_key)
-    gc.set_threshold(GARBAGE)
     try:
-        for chunk in chunks(reading):
-            _send(chunk, out)
-        _send(None, out)
+        with fewer_collections():
+            for chunk in chunks(reading):
+                _send(chunk, out)
+            _send(None, out)
     except AftercallError as error:
         _send(error, out)
 

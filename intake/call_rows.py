@@ -93,11 +93,8 @@ class CallReader:
         zone = cells.mapping.zone
         self._places = {name: _place(facts, zone) for name, facts in sites.items()}
         self._default = None if site is None else _place(site, zone)
-        self._get: dict[str, Getter] = {}
-        for name in CALL_FIELDS:
-            getter = cells.getter(name)
-            if getter is not None:
-                self._get[name] = getter
+        getters = {name: cells.getter(name) for name in CALL_FIELDS}
+        self._get: dict[str, Getter] = {name: getter for name, getter in getters.items() if getter is not None}
         self._language_tag = lru_cache(maxsize=1_000)(language_tag)
         self.notes: Counter[str] = Counter()
 
@@ -149,7 +146,8 @@ class CallReader:
     # --- cells ---
 
     def _text(self, row: Row, name: str) -> str:
-        return self._get[name](row.cells) if name in self._get else ""
+        getter = self._get.get(name)
+        return "" if getter is None else getter(row.cells)
 
     def _required(self, row: Row, name: str) -> str:
         found = self._text(row, name)
@@ -200,8 +198,7 @@ class CallReader:
         return _noted(placed(local, place.zone), notes)
 
     def _recorded_at(self, row: Row, place: _Place, notes: list[str]) -> datetime | None:
-        text = self._text(row, "recorded_at")
-        if not text:
+        if not (text := self._text(row, "recorded_at")):
             return None
         column = self.cells.column("recorded_at")
         stamp = _noted(placed(self._moments.moment(text, column), place.zone), notes)

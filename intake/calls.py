@@ -26,7 +26,7 @@ from intake.formats import Table, as_text, given_table, open_table
 from intake.journal import Journal
 from intake.mapping import CALL_FIELDS, CallMapping, DateOrder, guessed, position, positions
 from intake.moments import is_numeric_date, order_shown_by
-from intake.reading import Chunk, Reading, RejectedRow, chunks
+from intake.reading import Chunk, Reading, RejectedRow, chunks, fewer_collections
 from intake.rejects import RejectsFile
 from intake.reports import ImportReport, begin, file_sha256, keep
 from intake.rows import Row
@@ -152,9 +152,8 @@ class _Import:
             self.store = CallStore(self.organisation.id, self.source, journal, self._given(joined))
             with RejectsFile(self._rejects_path(import_id), self._rejects_header()) as self.rejects:
                 self.rejects.check((self._path_read(), self.options.contacts))
-                with import_under_way(self.organisation.id), closing(self._chunks(joined)) as chunks_read:
-                    for chunk in chunks_read:
-                        self._take(chunk)
+                with import_under_way(self.organisation.id), fewer_collections():
+                    self._take_all(joined)
             self._finish(joined, actor)
 
     def _staff(self, journal: Journal) -> Staff | None:
@@ -168,6 +167,11 @@ class _Import:
         if joined is None and path is not None and path.stat().st_size >= LARGE_BYTES:
             return chunks_from_aside(self.reading)
         return chunks(self.reading, joined.of if joined else None)
+
+    def _take_all(self, joined: ContactsFile | None) -> None:
+        with closing(self._chunks(joined)) as chunks_read:
+            for chunk in chunks_read:
+                self._take(chunk)
 
     def _take(self, chunk: Chunk) -> None:
         for rejected in chunk.rejected:
