@@ -14,7 +14,6 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from scheduler.sampling import checked_plan, fraction
 from survey.errors import InputError
-from survey.models import Sampling
 from survey.questionnaire import LANGUAGES, QUESTIONNAIRES
 
 Checked = TypeVar("Checked")
@@ -40,10 +39,7 @@ Name = Annotated[str, Field(min_length=1, max_length=200)]
 
 
 class CampaignPlan(BaseModel):
-    """Every field of a campaign file. Dates are local to each site, hours to the customer, weekdays from Monday = 0.
-
-    `spend_cap` is in hundredths of the currency in which calls are paid.
-    """
+    """Every field of a campaign file. Dates are local to each site, hours to the customer, weekdays from Monday = 0."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
@@ -55,10 +51,7 @@ class CampaignPlan(BaseModel):
     ends_on: date
     queues: list[Name] = []
     topics: list[Name] = []
-    sampling: Sampling = Sampling.FIXED
     rate: Rate = Fraction(1, 10)
-    rate_floor: Rate = Fraction(1, 100)
-    rate_ceiling: Rate = Fraction(1)
     channel_plan: list[dict[str, Any]] = [{"share": [1, 1], "channels": ["ivr", "web"]}]
     questionnaire: str = "core-1"
     languages: list[str] = ["en"]
@@ -73,12 +66,6 @@ class CampaignPlan(BaseModel):
     dials_per_number: int = Field(3, ge=1, le=10)
     ring_seconds: int = Field(25, ge=15, le=60)
     caller_id: str | None = None
-    caller_ids: dict[Annotated[str, Field(pattern="^[A-Z]{2}$")], str] = {}
-    calls_per_second: int = Field(1, ge=1, le=100)
-    live_calls: int = Field(20, ge=1, le=10_000)
-    emails_per_minute: int = Field(60, ge=1, le=60_000)
-    reminders: int = Field(0, ge=0, le=1)
-    spend_cap: int | None = Field(None, ge=0)
     target_agent: int = Field(25, ge=0)
     target_supervisor: int = Field(200, ge=0)
     target_site: int = Field(800, ge=0)
@@ -88,7 +75,7 @@ class CampaignPlan(BaseModel):
     def _shares_add_up(cls, plan: Any) -> Any:
         return _listed(lambda: checked_plan(plan))
 
-    @field_validator("rate", "rate_floor", "rate_ceiling")
+    @field_validator("rate")
     @classmethod
     def _rate_is_a_chance(cls, rate: Fraction) -> Fraction:
         if not 0 < rate <= 1:
@@ -136,13 +123,6 @@ class CampaignPlan(BaseModel):
             raise ValueError("must be +, country code and number, without spaces")
         return caller_id
 
-    @field_validator("caller_ids")
-    @classmethod
-    def _caller_ids_are_numbers(cls, caller_ids: dict[str, str]) -> dict[str, str]:
-        if any(not E164.fullmatch(number) for number in caller_ids.values()):
-            raise ValueError("must be +, country code and number, without spaces")
-        return caller_ids
-
     @field_validator("call_weekdays", "sites", "queues", "topics")
     @classmethod
     def _named_once(cls, values: list[Any]) -> list[Any]:
@@ -158,8 +138,6 @@ class CampaignPlan(BaseModel):
             raise ValueError("call_weekdays: names no day")
         if idle := sorted(set(self.hours_by_weekday) - set(self.call_weekdays)):
             raise ValueError(f"hours_by_weekday: {', '.join(map(str, idle))} is not one of call_weekdays")
-        if self.sampling is Sampling.TARGET and not self.rate_floor <= self.rate <= self.rate_ceiling:
-            raise ValueError("rate: is not between rate_floor and rate_ceiling")
         return self
 
     def columns(self) -> dict[str, Any]:
@@ -168,16 +146,14 @@ class CampaignPlan(BaseModel):
 
 
 _NOT_COLUMNS = frozenset({"organisation", "sites"})
-# How the columns of each rate begin.
-_RATES = {"rate": "rate", "rate_floor": "floor", "rate_ceiling": "ceiling"}
 
 
 def columns_of(values: Mapping[str, Any]) -> dict[str, Any]:
     """The campaign row's columns for fields of a checked plan."""
     columns: dict[str, Any] = {}
     for name, value in values.items():
-        if name in _RATES:
-            columns |= {f"{_RATES[name]}_numerator": value.numerator, f"{_RATES[name]}_denominator": value.denominator}
+        if name == "rate":
+            columns |= {"rate_numerator": value.numerator, "rate_denominator": value.denominator}
         elif name == "hours_by_weekday":
             columns[name] = {str(day): [f"{hour:%H:%M}" for hour in hours] for day, hours in sorted(value.items())}
         else:

@@ -271,7 +271,6 @@ def _sites(plan: CampaignPlan, organisation: Organisation) -> list[Site]:
 
 def _as_written(campaign: Campaign) -> dict[str, Any]:
     """The campaign's values as its file would give them."""
-    rates = {"rate": campaign.rate, "rate_floor": campaign.floor, "rate_ceiling": campaign.ceiling}
+    names = set(CampaignPlan.model_fields) - {"organisation", "sites"}
     owner = {"organisation": campaign.organisation.key, "sites": [site.key for site in campaign.sites]}
-    names = set(CampaignPlan.model_fields) - set(rates) - set(owner)
-    return {name: getattr(campaign, name) for name in names} | owner | rates
+    return {name: getattr(campaign, name) for name in names} | owner

@@ -24,7 +24,7 @@ from survey.models import Campaign, SamplingRate
 
 # What a field may still change after the launch, and what that does.
 CONTACT = "calls and emails not yet begun"
-NEXT_RATES = "the rates set from then on"
+TARGETS = "how many surveys are wanted"
 FUTURE_CALLS = "calls that end from then on"
 LAST_DAY = "which is the last day whose calls are asked about"
 NAMED = "what the campaign is called"
@@ -32,11 +32,9 @@ OPEN_FIELDS = {
     "name": NAMED,
     "ends_on": LAST_DAY,
     "rate": FUTURE_CALLS,
-    **dict.fromkeys(("sampling", "rate_floor", "rate_ceiling"), NEXT_RATES),
-    **dict.fromkeys(("target_agent", "target_supervisor", "target_site"), NEXT_RATES),
+    **dict.fromkeys(("target_agent", "target_supervisor", "target_site"), TARGETS),
     **dict.fromkeys(("call_from", "call_until", "call_weekdays", "hours_by_weekday", "call_on_holidays"), CONTACT),
-    **dict.fromkeys(("dials_per_survey", "dials_per_number", "ring_seconds", "caller_id", "caller_ids"), CONTACT),
-    **dict.fromkeys(("calls_per_second", "live_calls", "emails_per_minute", "reminders", "spend_cap"), CONTACT),
+    **dict.fromkeys(("dials_per_survey", "dials_per_number", "ring_seconds", "caller_id"), CONTACT),
 }
 
 

@@ -35,9 +35,9 @@ def changed(campaign: Campaign, **values: Any) -> list[tuple[str, Any, Any]]:
 
 
 def test_contact_changes_at_once(campaign: Campaign) -> None:
-    made = changed(campaign, dials_per_survey=2, hours_by_weekday={"5": ["10:00", "12:00"]}, spend_cap=50_000)
-    assert [field for field, _, _ in made] == ["hours_by_weekday", "dials_per_survey", "spend_cap"]
-    assert (campaign.dials_per_survey, campaign.spend_cap) == (2, 50_000)
+    made = changed(campaign, dials_per_survey=2, hours_by_weekday={"5": ["10:00", "12:00"]}, call_on_holidays=True)
+    assert [field for field, _, _ in made] == ["hours_by_weekday", "call_on_holidays", "dials_per_survey"]
+    assert (campaign.dials_per_survey, campaign.call_on_holidays) == (2, True)
     assert campaign.hours_by_weekday == {"5": ["10:00", "12:00"]}
     assert changed(campaign, dials_per_survey=2, hours_by_weekday={"5": ["10:00", "12:00"]}) == []
 
@@ -91,11 +91,11 @@ def test_a_closed_campaign_stays_as_it_is(campaign: Campaign) -> None:
 
 
 def test_the_audit_trail_keeps_what_changed_and_from_when(campaign: Campaign) -> None:
-    changed(campaign, ring_seconds=30, caller_ids={"GB": "+442079460100"})
+    changed(campaign, ring_seconds=30, caller_id="+442079460100")
     entry = db.session.scalars(select(AuditEntry).order_by(AuditEntry.id.desc()).limit(1)).one()
     assert entry.action == "campaign changed" and entry.detail["changes"] == [
         {"field": "ring_seconds", "before": "25", "after": "30", "from": "at once"},
-        {"field": "caller_ids", "before": "none", "after": "GB: +442079460100", "from": "at once"},
+        {"field": "caller_id", "before": "+12125550100", "after": "+442079460100", "from": "at once"},
     ]
 
 

@@ -60,6 +60,27 @@ def test_countries_have_limits_of_their_own_whatever_the_campaign_says(number_: 
     assert reason in told.reasons
 
 
+def test_a_weekday_may_have_hours_of_its_own() -> None:
+    window = Window(own=((5, time(11), time(12)),))
+    saturday, friday = datetime(2026, 3, 7, tzinfo=UTC), datetime(2026, 3, 6, tzinfo=UTC)
+    in_london = [hour for hour in range(24) if verdict(LONDON, saturday + timedelta(hours=hour), window, "UTC").allowed]
+    assert in_london == [11]
+    told = verdict(LONDON, saturday + timedelta(hours=13), window, "UTC").reasons
+    assert told == ["13:00 in Europe/London is not before the campaign's 12:00"]
+    assert verdict(LONDON, friday + timedelta(hours=13), window, "UTC").allowed
+    span = next_span(LONDON, friday + timedelta(hours=21), saturday + timedelta(days=1), window, "UTC")
+    assert span == (saturday + timedelta(hours=11), saturday + timedelta(hours=12))
+
+
+def test_a_campaign_may_call_on_public_holidays_when_it_says_so() -> None:
+    christmas = datetime(2026, 12, 25, 12, tzinfo=UTC)
+    kept, ignored = Window(), Window(on_holidays=True)
+    assert verdict(LONDON, christmas, kept, "UTC").reasons == ["2026-12-25 is Christmas Day in GB"]
+    assert verdict(LONDON, christmas, ignored, "UTC").allowed
+    assert next_allowed(LONDON, christmas, christmas + timedelta(hours=1), ignored, "UTC") == christmas
+    assert next_allowed(LONDON, christmas, christmas + timedelta(hours=1), kept, "UTC") is None
+
+
 def test_weekday_evenings_are_longer_in_canada() -> None:
     assert verdict("+14165550101", at("2026-03-12T21:29:00-04:00"), ALWAYS, SITE).allowed
 
