@@ -18,6 +18,7 @@ class Breaker(Base):
 
     One row a channel, made by its first failure. `failures` counts those in a row, `openings` how often it has opened
     without having worked in between, `reason` is the last failure in plain words. Open while `opened_at` is set.
+    The row's place is made; nothing writes or reads it yet.
     """
 
     __tablename__ = "breakers"

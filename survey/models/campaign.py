@@ -49,9 +49,9 @@ class Campaign(Base):
     only ones asked about. Hours are local to the customer, weekday numbers from Monday = 0; `hours_by_weekday` names
     those of single weekdays ({"5": ["10:00", "16:00"]}) that differ from `call_from` and `call_until`.
 
-    `rate` holds for calls before the first published rate; target sampling sets rates between `floor` and `ceiling`.
-    `caller_ids` are by the customer's country (ISO 3166), `caller_id` is for all others. `spend_cap` is in hundredths
-    of the currency in which calls are paid; null: no cap.
+    `rate` holds for calls before the first published rate. Places are made, but nothing uses them yet, for target
+    sampling between `floor` and `ceiling`, `caller_ids` by country, the paces, `reminders` and the `spend_cap` (in
+    hundredths of the currency in which calls are paid): a campaign file cannot name them.
     """
 
     __tablename__ = "campaigns"

@@ -12,7 +12,10 @@ from survey.models.attempt import Channel
 
 
 class Pace(Base):
-    """Its row is locked while attempts are claimed: claims take turns, so their slots never overlap."""
+    """Its row is to be locked while attempts are claimed: claims take turns, so their slots never overlap.
+
+    The row's place is made; nothing writes or reads it yet.
+    """
 
     __tablename__ = "paces"
 
