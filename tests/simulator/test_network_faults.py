@@ -88,6 +88,33 @@ def test_an_answer_may_come_twice() -> None:
     assert tokens[0] == tokens[1]
 
 
+def test_an_echo_comes_after_the_answers_that_followed() -> None:
+    stage = Stage(ScriptedCustomer(["1", "2"]), faults=Faults(next_answers=("answer_echoed",), delay_seconds=(60, 60)))
+    stage.service.answers |= {"/two": gather("Next?", "/three"), "/three": say("Bye.")}
+    stage.call(gather("First?", "/two"))
+    answers = [(got.path, got.form["Digits"]) for got in stage.service.received if got.path in ("/two", "/three")]
+    assert answers == [("/two", "1"), ("/three", "2"), ("/two", "1")]
+
+
+def test_a_slow_answer_comes_all_the_same() -> None:
+    stage = Stage(faults=Faults(next_creates=("slow_after_dialling",), slow_seconds=0.2))
+    with RestServer(stage.network) as server:
+        assert create(server).status == "queued"
+    assert [entry.what for entry in stage.network.log.of("fault")] == ["slow_after_dialling"]
+
+
+def test_asking_after_a_call_may_fail() -> None:
+    stage = Stage(faults=Faults(next_lookups=("lookup_refused", "lookup_refused")))
+    with RestServer(stage.network) as server:
+        sid = create(server).sid
+        calls = client(server.url).calls
+        for ask in (lambda: calls(sid).fetch(), lambda: calls.list(to=CUSTOMER)):
+            with pytest.raises(TwilioRestException) as refused:
+                ask()
+            assert (refused.value.status, refused.value.code) == (503, 20500)
+        assert calls(sid).fetch().status == "queued"
+
+
 def test_chances_are_kept_and_repeat_by_seed() -> None:
     def play(seed: int) -> list[str]:
         stage = Stage(seed=seed, faults=Faults(callback_lost=1000, callback_duplicated=500, callback_delayed=500))

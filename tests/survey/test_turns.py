@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from concurrent.futures import ThreadPoolExecutor, wait
 
+import pytest
 from flask import Flask
 
+from survey import turns
 from survey.db import db
-from survey.turns import begin_draw, import_under_way
+from survey.turns import begin_draw, import_under_way, waiting, waits_told
 
 
 def test_a_draw_waits_for_imports_of_its_organisation_and_for_no_other(app: Flask) -> None:
@@ -47,3 +50,36 @@ def test_the_share_ends_with_whoever_held_it(app: Flask) -> None:
     except KeyboardInterrupt:
         pass
     assert begin_draw(1, wait=False)
+
+
+# --- telling of waits ---
+
+
+def timers() -> list[threading.Timer]:
+    return [thread for thread in threading.enumerate() if isinstance(thread, threading.Timer)]
+
+
+def test_a_long_wait_is_told_once_of_each_kind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns, "SILENT_SECONDS", 0)
+    told: list[str] = []
+    with waits_told(told.append):
+        for what in ("a draw", "a draw", "another import"):
+            with waiting(what):
+                for timer in timers():
+                    timer.join(timeout=30)
+    assert told == ["waiting for a draw to finish", "waiting for another import to finish"]
+
+
+def test_a_short_wait_is_not_told_and_leaves_no_timer() -> None:
+    told: list[str] = []
+    with waits_told(told.append), waiting("a draw"):
+        (timer,) = timers()
+    timer.join(timeout=1)
+    assert not timer.is_alive() and told == []
+
+
+def test_where_nobody_is_told_no_timer_runs() -> None:
+    with waits_told(print):
+        pass
+    with waiting("a draw"):
+        assert timers() == []
