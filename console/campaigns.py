@@ -12,6 +12,7 @@ from sqlalchemy import Row, func, select
 from sqlalchemy.orm import selectinload
 
 from console.scope import Scope, found
+from scheduler import spending
 from survey.db import db
 from survey.models import (
     Attempt,
@@ -43,7 +44,10 @@ class Commitment:
 
 @dataclass(frozen=True)
 class Page:
-    """One campaign as the console shows it; counts are of rows in the database at the moment of reading."""
+    """One campaign as the console shows it; counts are of rows in the database at the moment of reading.
+
+    `spent` on calls, in hundredths of the currency, where there is a cap.
+    """
 
     campaign: Campaign
     commitments: list[Commitment]
@@ -54,6 +58,7 @@ class Page:
     open_surveys: int
     asked: int
     attempts: dict[tuple[Channel, Outcome | AttemptState], int]
+    spent: Fraction | None
 
     @property
     def calls(self) -> int:
@@ -122,6 +127,7 @@ def read(campaign: Campaign) -> Page:
         open_surveys=surveys.get(None, 0),
         asked=_asked(campaign.id),
         attempts=_attempts(campaign.id),
+        spent=None if campaign.spend_cap is None else spending.spent(campaign),
     )
 
 

@@ -10,11 +10,13 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import joinedload
 
 from console.scope import Scope
+from survey import breakers
 from survey.db import db
-from survey.models import Campaign, CampaignState, Draw, DrawReason, ImportRecord, Period, Programme
+from survey.models import Campaign, CampaignState, Channel, Draw, DrawReason, ImportRecord, Period, Programme
 
 LOOK_BACK = timedelta(days=7)
 ENDS_SOON = timedelta(days=14)
+CHANNELS_AT_REST = {Channel.IVR: "No calls are placed", Channel.WEB: "No emails are sent"}
 
 
 @dataclass(frozen=True)
@@ -37,11 +39,21 @@ def read(within: Scope, now: datetime, stuck: int) -> list[Item]:
                 "The scheduler's sweep settles them by the network's own list. If they stay, run flask doctor.",
             )
         )
+    items += _channels_left_alone(now)
     items += _overdue_assessments(within, now)
     items += _campaigns(within, now)
     items += _without_roster(within, now)
     items += _rejected_rows(within, now)
     return items
+
+
+def _channels_left_alone(now: datetime) -> Iterator[Item]:
+    for breaker in breakers.open_now():
+        again = "now" if breaker.retry_at is None or breaker.retry_at <= now else f"at {breaker.retry_at:%H:%M:%S} UTC"
+        yield Item(
+            f"{CHANNELS_AT_REST[breaker.channel]} since {breaker.opened_at:%H:%M} UTC: {breaker.reason}.",
+            f"Nothing is lost: what is due waits, and one is tried {again}. If it goes on, run flask doctor.",
+        )
 
 
 def _overdue_assessments(within: Scope, now: datetime) -> Iterator[Item]:

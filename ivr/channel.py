@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from requests.exceptions import ConnectionError as WireError
@@ -12,23 +12,24 @@ from twilio.base.exceptions import TwilioException, TwilioRestException, TwilioS
 from urllib3.exceptions import MaxRetryError, NewConnectionError
 
 from ivr import outcomes, reconciling, urls
+from ivr.callers import caller_for
 from ivr.client import twilio_client
 from ivr.outcomes import Ruling
-from survey import attempts, clock, logs, settings
+from ivr.reconciling import POSTED
+from survey import attempts, breakers, clock, logs, settings
 from survey.db import db, released
 from survey.errors import SettingsError
 from survey.models import Attempt, AttemptEvent, AttemptState, Campaign, Channel, Customer, Outcome, Survey
 
 log = logs.logger("ivr")
 
-# Longest call in seconds: a survey takes a minute, the slowest way through all its help a few.
-TIME_LIMIT = 600
+TIME_LIMIT = int(attempts.LONGEST_CALL.total_seconds())
 # The end alone: that somebody picked up is told by the first document they are asked for.
 EVENTS = ["completed"]
-POSTED = "posted"
 FIRST_BACKOFF, LONGEST_BACKOFF = timedelta(seconds=30), timedelta(minutes=15)
-UNREACHABLE = Ruling(None, "goes back: no connection to the phone network was made")
-NOT_SET = Ruling(None, "goes back: set TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN and TWILIO_FROM")
+UNREACHABLE = Ruling(None, "goes back: no connection to the phone network was made", everywhere=True)
+NOT_SET = Ruling(None, "goes back: set TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN and TWILIO_FROM", everywhere=True)
+IN_DOUBT = "the phone network gave no clear answer"
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class Dial:
     caller: str
     ring_seconds: int
     number: int
+    claimed_at: datetime | None
 
 
 class IvrChannel:
@@ -59,6 +61,7 @@ class IvrChannel:
             return
         with released():
             result = _placed(dial)
+        _tell_breaker(dial, result)
         if result is None:
             log.warning("call in doubt: left to be reconciled", attempt=attempt_id)
         elif isinstance(result, Ruling):
@@ -68,8 +71,9 @@ class IvrChannel:
         db.session.commit()
 
     def reconcile(self) -> int:
-        """Adopts or closes the calls in doubt, and catches up with calls whose news got lost. Commits."""
-        return reconciling.settle_doubtful() + reconciling.catch_up()
+        """Adopts or closes the calls in doubt, catches up with calls whose news got lost, and takes back what must no
+        longer ring. Commits."""
+        return reconciling.settle_doubtful() + reconciling.catch_up() + reconciling.take_back()
 
 
 def _begun(attempt_id: int) -> Dial | None:
@@ -79,13 +83,21 @@ def _begun(attempt_id: int) -> Dial | None:
     run again after its worker was killed), the network hears of it once. After a put-back the intent is another one.
     """
     row = db.session.execute(
-        select(Attempt.started_at, Customer.phone, Campaign.caller_id, Campaign.ring_seconds)
+        select(
+            Attempt.started_at,
+            Attempt.claimed_at,
+            Customer.phone,
+            Campaign.caller_id,
+            Campaign.caller_ids,
+            Campaign.ring_seconds,
+        )
         .join(Survey, Survey.id == Attempt.survey_id)
         .join(Customer, Customer.id == Survey.customer_id)
         .join(Campaign, Campaign.id == Survey.campaign_id)
         .where(Attempt.id == attempt_id, Attempt.channel == Channel.IVR, Attempt.state == AttemptState.DIALLING)
     ).one_or_none()
-    if row is None or not attempts.note(attempt_id, "", POSTED, _microseconds(row.started_at)):
+    caller = "" if row is None else caller_for(row.phone, row.caller_ids, row.caller_id)
+    if row is None or not attempts.note(attempt_id, "", POSTED, _microseconds(row.started_at), caller=caller):
         log.warning("not posted: the attempt is not dialling, or was posted before", attempt=attempt_id)
         return None
     if row.phone is None:
@@ -94,8 +106,7 @@ def _begun(attempt_id: int) -> Dial | None:
     number = db.session.scalar(
         select(func.count()).where(AttemptEvent.attempt_id == attempt_id, AttemptEvent.kind == POSTED)
     )
-    caller = row.caller_id or settings.current().twilio_from
-    return Dial(attempt_id, row.phone, caller, row.ring_seconds, number or 1)
+    return Dial(attempt_id, row.phone, caller, row.ring_seconds, number or 1, row.claimed_at)
 
 
 def _placed(dial: Dial) -> str | Ruling | None:
@@ -127,8 +138,18 @@ def _placed(dial: Dial) -> str | Ruling | None:
     return str(call.sid) if call.sid else None
 
 
+def _tell_breaker(dial: Dial, result: str | Ruling | None) -> None:
+    """Whether the phone network works: it does when it takes a call, or refuses one for that call's own sake."""
+    if result is None:
+        breakers.failed(Channel.IVR, IN_DOUBT, dial.claimed_at)
+    elif isinstance(result, Ruling) and result.everywhere:
+        breakers.failed(Channel.IVR, result.done.removeprefix("goes back: "), dial.claimed_at)
+    else:
+        breakers.worked(Channel.IVR)
+
+
 def _with_code(ruling: Ruling, code: int | None) -> Ruling:
-    return Ruling(ruling.outcome, f"Twilio {code}: {ruling.done}")
+    return replace(ruling, done=f"Twilio {code}: {ruling.done}")
 
 
 def _never_sent(fault: RequestException) -> bool:

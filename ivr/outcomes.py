@@ -16,11 +16,12 @@ class Ruling:
     """What a code comes to: the attempt's outcome, and what is done about it (for the log and the console).
 
     Without an outcome the attempt goes back and is tried again: certainly nobody was dialled, and for no fault of the
-    customer's number.
+    customer's number. `everywhere`: whichever number we had called, the answer would have been the same.
     """
 
     outcome: Outcome | None
     done: str
+    everywhere: bool = False
 
     @property
     def permanent(self) -> bool:
@@ -33,10 +34,12 @@ NOT_ALLOWED = Ruling(
     Outcome.DEAD, "the account may not call there: not dialled again; allow the country in Twilio's geo permissions"
 )
 BLOCKED = Ruling(Outcome.DEAD, "Twilio blocks calls to this number: not dialled again, the other channel is next")
-NO_ACCESS = Ruling(None, "goes back: correct TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN")
+NO_ACCESS = Ruling(None, "goes back: correct TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN", everywhere=True)
 BAD_CALLER = Ruling(None, "goes back: correct the campaign's caller id, or TWILIO_FROM")
-TOO_MANY = Ruling(None, "goes back: Twilio takes no more calls at the moment")
-OURS = Ruling(Outcome.FAILED, "Twilio could not use our addresses or our script: check PUBLIC_BASE_URL")
+TOO_MANY = Ruling(None, "goes back: Twilio takes no more calls at the moment", everywhere=True)
+OURS = Ruling(
+    Outcome.FAILED, "Twilio could not use our addresses or our script: check PUBLIC_BASE_URL", everywhere=True
+)
 OTHER_REFUSAL = Ruling(Outcome.FAILED, "refused: look the code up at twilio.com/docs/api/errors")
 
 BY_CODE: Mapping[int, Ruling] = {

@@ -2,6 +2,7 @@
 
 dialling, a minute old:   a call at Twilio fits -> adopted;  none after 5 minutes -> ended, unknown
 underway, 5 minutes mute: its status at Twilio, as a callback would have told it
+underway, hours ending:   still queued at Twilio -> cancelled there
 """
 
 from __future__ import annotations
@@ -11,14 +12,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 
 from requests.exceptions import RequestException
-from sqlalchemy import select
+from sqlalchemy import ScalarSelect, select
 from sqlalchemy.exc import IntegrityError
 from twilio.base.exceptions import TwilioException, TwilioRestException
 from twilio.rest.api.v2010.account.call import CallInstance
 
 from ivr import lines, outcomes, records
+from ivr.callers import caller_for
 from ivr.client import twilio_client
-from survey import attempts, clock, logs, settings
+from survey import attempts, clock, logs
 from survey.db import db, released
 from survey.errors import SettingsError
 from survey.models import Attempt, AttemptEvent, AttemptState, Campaign, Channel, Customer, Outcome, Survey
@@ -28,10 +30,13 @@ log = logs.logger("ivr")
 IN_DOUBT_AFTER = timedelta(seconds=60)
 GIVEN_UP_AFTER = timedelta(minutes=5)
 MUTE_AFTER = timedelta(minutes=5)
+# The channel is asked to reconcile every half minute: a call is taken back before its hours end, never after.
+BEFORE_HOURS_END = timedelta(seconds=45)
+TAKEN_BACK = "still queued at Twilio when the calling hours ended: cancelled there"
 # Twilio stamps to the second and by its own clock; an older call to the same number belongs to another attempt.
 CLOCK_SKEW = timedelta(seconds=5)
 AT_ONCE = 100
-LOOKED_UP = "looked up"
+POSTED, LOOKED_UP = "posted", "looked up"
 FAULTS = (TwilioException, RequestException, SettingsError, ValueError)
 
 
@@ -75,19 +80,67 @@ def catch_up() -> int:
     for attempt_id, sid in _mute():
         try:
             with released():
-                status = _status_of(sid)
+                call = _looked_up(sid)
         except FAULTS as fault:
             log.warning("catching up stopped: the phone network cannot be asked", fault=type(fault).__name__)
             break
+        status = "" if call is None else str(call.status)
         attempts.note(attempt_id, sid, LOOKED_UP, int(clock.now().timestamp()), status=status)
+        if call is not None:
+            records.billed(attempt_id, str(call.duration or ""))
         over += _apply(attempt_id, status)
         db.session.commit()
     return over
 
 
+def take_back() -> int:
+    """Cancels the calls that Twilio has not dialled yet when their calling hours end; returns how many.
+
+    Twilio queues what is above the account's calls per second, and says nothing of a call cancelled in its queue.
+    """
+    taken = 0
+    for attempt_id, sid in _past_their_hours():
+        try:
+            with released():
+                cancelled = _cancelled_in_queue(sid)
+        except FAULTS as fault:
+            log.warning("taking calls back stopped: the phone network cannot be asked", fault=type(fault).__name__)
+            break
+        taken += cancelled and attempts.end(attempt_id, Outcome.FAILED, TAKEN_BACK)
+        db.session.commit()
+    return taken
+
+
+def _past_their_hours() -> list[tuple[int, str]]:
+    rows = db.session.execute(
+        select(Attempt.id, Attempt.provider_id)
+        .where(
+            Attempt.channel == Channel.IVR,
+            Attempt.state == AttemptState.UNDERWAY,
+            Attempt.hours_end_at <= clock.now() + BEFORE_HOURS_END,
+        )
+        .order_by(Attempt.hours_end_at, Attempt.id)
+        .limit(AT_ONCE)
+    )
+    return [(row.id, row.provider_id) for row in rows]
+
+
+def _cancelled_in_queue(sid: str) -> bool:
+    """Cancels the call if nobody's phone rings yet; whether it did. One that rings or is talked on goes on."""
+    call = twilio_client().calls(sid)
+    return str(call.fetch().status) == "queued" and str(call.update(status="canceled").status) == "canceled"
+
+
 def _doubtful() -> list[Doubtful]:
     rows = db.session.execute(
-        select(Attempt.id, Attempt.started_at, Customer.phone, Campaign.caller_id)
+        select(
+            Attempt.id,
+            Attempt.started_at,
+            Customer.phone,
+            Campaign.caller_id,
+            Campaign.caller_ids,
+            _placed_from().label("placed_from"),
+        )
         .join(Survey, Survey.id == Attempt.survey_id)
         .join(Customer, Customer.id == Survey.customer_id)
         .join(Campaign, Campaign.id == Survey.campaign_id)
@@ -99,8 +152,26 @@ def _doubtful() -> list[Doubtful]:
         .order_by(Attempt.started_at, Attempt.id)
         .limit(AT_ONCE)
     )
-    ours = settings.current().twilio_from
-    return [Doubtful(row.id, row.started_at, row.phone or "", row.caller_id or ours) for row in rows]
+    return [
+        Doubtful(
+            attempt_id=row.id,
+            started_at=row.started_at,
+            to=row.phone or "",
+            caller=row.placed_from or caller_for(row.phone, row.caller_ids, row.caller_id),
+        )
+        for row in rows
+    ]
+
+
+def _placed_from() -> ScalarSelect[str]:
+    """The number that the attempt's last call was placed from: the campaign may have another one by now."""
+    return (
+        select(AttemptEvent.data["caller"].astext)
+        .where(AttemptEvent.attempt_id == Attempt.id, AttemptEvent.kind == POSTED)
+        .order_by(AttemptEvent.sequence.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
 
 
 def _mute() -> list[tuple[int, str]]:
@@ -176,13 +247,13 @@ def _adopt(attempt_id: int, call: Found) -> bool:
     return adopted
 
 
-def _status_of(sid: str) -> str:
-    """The call's status; "" when Twilio knows no such call."""
+def _looked_up(sid: str) -> CallInstance | None:
+    """The call as Twilio shows it; None when Twilio knows no such call."""
     try:
-        return str(twilio_client().calls(sid).fetch().status)
+        return twilio_client().calls(sid).fetch()
     except TwilioRestException as refusal:
         if refusal.status == 404:
-            return ""
+            return None
         raise
 
 

@@ -14,6 +14,8 @@ from survey.models import Answer, Attempt, Disposition, OptOutSource, Outcome
 # What we were only told or assumed, and may have to correct.
 BY_THE_NETWORK = (Outcome.HUNG_UP, Outcome.UNKNOWN)
 ASSUMED = (Outcome.UNKNOWN,)
+# No call of Twilio's lasts longer than a day (twilio.com/docs/voice/api/call-resource, TimeLimit).
+MOST_SECONDS = 86_400
 
 
 def write(record: Record | None, attempt: Attempt) -> None:
@@ -41,6 +43,12 @@ def over(attempt: Attempt, outcome: Outcome, disposition: Disposition | None, de
     if outcome is Outcome.HUNG_UP and disposition is Disposition.COMPLETE and _answered(attempt.id):
         outcome = Outcome.COMPLETED
     return _settle(attempt.id, outcome, ASSUMED, detail)
+
+
+def billed(attempt_id: int, seconds: str) -> None:
+    """Keeps how long a call was connected, as the network says it (`seconds`, "" or 0 when nobody picked up)."""
+    if seconds.isascii() and seconds.isdigit() and int(seconds) > 0:
+        attempts.billed(attempt_id, min(int(seconds), MOST_SECONDS))
 
 
 def _settle(attempt_id: int, outcome: Outcome, correctable: tuple[Outcome, ...], detail: str | None = None) -> bool:

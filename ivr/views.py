@@ -75,6 +75,7 @@ def status(attempt_id: int) -> Response:
             form.get("CallStatus", ""), form.get("SipResponseCode", ""), form.get("ErrorCode", "")
         )
         if outcome is not None:
+            records.billed(attempt_id, form.get("CallDuration", ""))
             records.over(line.attempt, outcome, line.disposition, _codes())
     db.session.commit()
     return Response(status=204)

@@ -8,10 +8,10 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, gen
 from sqlalchemy import func, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from survey import standstill
+from survey import breakers, standstill
 from survey.db import db
 from survey.doors import public
-from survey.models import Attempt, Survey
+from survey.models import Attempt, Channel, Survey
 
 blueprint = Blueprint("operations", __name__)
 
@@ -33,13 +33,21 @@ def health() -> ResponseReturnValue:
 @blueprint.get("/readyz")
 @public
 def ready() -> ResponseReturnValue:
-    """Whether this process can serve: its database answers. A standstill is told, but does not make it unready."""
+    """Whether this process can serve: its database answers.
+
+    A standstill and channels that are left alone are told, but do not make it unready: answers still come in.
+    """
     try:
         db.session.execute(text("SELECT 1"))
         stopped = standstill.in_force() is not None
+        left_alone = {breaker.channel for breaker in breakers.open_now()}
     except SQLAlchemyError:
         return {"status": "the database does not answer"}, 503
-    return {"status": "ok", "contact": "stopped" if stopped else "going on"}
+    return {
+        "status": "ok",
+        "contact": "stopped" if stopped else "going on",
+        "channels": {channel.value: "failing" if channel in left_alone else "working" for channel in Channel},
+    }
 
 
 @blueprint.get("/metrics")

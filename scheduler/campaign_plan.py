@@ -10,16 +10,21 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
+import phonenumbers
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from scheduler.sampling import checked_plan, fraction
 from survey.errors import InputError
+from survey.models import Sampling
 from survey.questionnaire import LANGUAGES, QUESTIONNAIRES
 
 Checked = TypeVar("Checked")
 
 FINEST_RATE = 10**9
+LOWEST, HIGHEST = Fraction(1, 100), Fraction(1)
+MOST_MONEY = 10**12
 E164 = re.compile(r"\+[1-9]\d{6,14}")
+NO_NUMBER = "must be +, country code and number, without spaces"
 
 
 def _rate(value: object) -> Fraction:
@@ -34,7 +39,13 @@ def _listed(check: Callable[[], Checked]) -> Checked:
         raise ValueError(str(fault)) from None
 
 
+def _money(value: object) -> Fraction | None:
+    return None if value is None else _listed(lambda: fraction(value, "", example="250.00"))
+
+
 Rate = Annotated[Fraction, BeforeValidator(_rate)]
+Money = Annotated[Fraction | None, BeforeValidator(_money)]
+Country = Annotated[str, Field(pattern="^[A-Z]{2}$")]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 
 
@@ -52,6 +63,9 @@ class CampaignPlan(BaseModel):
     queues: list[Name] = []
     topics: list[Name] = []
     rate: Rate = Fraction(1, 10)
+    sampling: Sampling = Sampling.FIXED
+    rate_floor: Rate = LOWEST
+    rate_ceiling: Rate = HIGHEST
     channel_plan: list[dict[str, Any]] = [{"share": [1, 1], "channels": ["ivr", "web"]}]
     questionnaire: str = "core-1"
     languages: list[str] = ["en"]
@@ -66,6 +80,12 @@ class CampaignPlan(BaseModel):
     dials_per_number: int = Field(3, ge=1, le=10)
     ring_seconds: int = Field(25, ge=15, le=60)
     caller_id: str | None = None
+    caller_ids: dict[Country, str] = {}
+    calls_per_second: int = Field(1, ge=1, le=100)
+    live_calls: int = Field(20, ge=1, le=10_000)
+    emails_per_minute: int = Field(60, ge=1, le=60_000)
+    reminders: int = Field(0, ge=0, le=1)
+    spend_cap: Money = None
     target_agent: int = Field(25, ge=0)
     target_supervisor: int = Field(200, ge=0)
     target_site: int = Field(800, ge=0)
@@ -75,7 +95,7 @@ class CampaignPlan(BaseModel):
     def _shares_add_up(cls, plan: Any) -> Any:
         return _listed(lambda: checked_plan(plan))
 
-    @field_validator("rate")
+    @field_validator("rate", "rate_floor", "rate_ceiling")
     @classmethod
     def _rate_is_a_chance(cls, rate: Fraction) -> Fraction:
         if not 0 < rate <= 1:
@@ -120,8 +140,25 @@ class CampaignPlan(BaseModel):
     @classmethod
     def _caller_id_is_a_number(cls, caller_id: str | None) -> str | None:
         if caller_id is not None and not E164.fullmatch(caller_id):
-            raise ValueError("must be +, country code and number, without spaces")
+            raise ValueError(NO_NUMBER)
         return caller_id
+
+    @field_validator("caller_ids")
+    @classmethod
+    def _caller_ids_are_numbers(cls, caller_ids: dict[str, str]) -> dict[str, str]:
+        for country, caller_id in caller_ids.items():
+            if country not in phonenumbers.SUPPORTED_REGIONS:
+                raise ValueError(f"{country} is no country with telephone numbers (write them as US, GB, ...)")
+            if not E164.fullmatch(caller_id):
+                raise ValueError(f"{country}: {NO_NUMBER}")
+        return caller_ids
+
+    @field_validator("spend_cap")
+    @classmethod
+    def _spend_cap_is_money(cls, cap: Fraction | None) -> Fraction | None:
+        if cap is not None and (cap < 0 or cap > MOST_MONEY or (cap * 100).denominator != 1):
+            raise ValueError("must be an amount with at most two decimals, from 0 on, such as 250.00")
+        return cap
 
     @field_validator("call_weekdays", "sites", "queues", "topics")
     @classmethod
@@ -136,9 +173,16 @@ class CampaignPlan(BaseModel):
             raise ValueError("call_until: is not after call_from")
         if not self.call_weekdays:
             raise ValueError("call_weekdays: names no day")
+        self._rates_fit()
         if idle := sorted(set(self.hours_by_weekday) - set(self.call_weekdays)):
             raise ValueError(f"hours_by_weekday: {', '.join(map(str, idle))} is not one of call_weekdays")
         return self
+
+    def _rates_fit(self) -> None:
+        if self.rate_floor > self.rate_ceiling:
+            raise ValueError(f"rate_floor: {self.rate_floor} is above rate_ceiling, {self.rate_ceiling}")
+        if self.sampling is Sampling.FIXED and (self.rate_floor, self.rate_ceiling) != (LOWEST, HIGHEST):
+            raise ValueError('rate_floor, rate_ceiling: hold only with sampling = "target"; leave them out')
 
     def columns(self) -> dict[str, Any]:
         """The campaign row's columns, all but the organisation's id."""
@@ -152,8 +196,11 @@ def columns_of(values: Mapping[str, Any]) -> dict[str, Any]:
     """The campaign row's columns for fields of a checked plan."""
     columns: dict[str, Any] = {}
     for name, value in values.items():
-        if name == "rate":
-            columns |= {"rate_numerator": value.numerator, "rate_denominator": value.denominator}
+        if name in ("rate", "rate_floor", "rate_ceiling"):
+            column = name.removeprefix("rate_")
+            columns |= {f"{column}_numerator": value.numerator, f"{column}_denominator": value.denominator}
+        elif name == "spend_cap":
+            columns[name] = None if value is None else int(value * 100)
         elif name == "hours_by_weekday":
             columns[name] = {str(day): [f"{hour:%H:%M}" for hour in hours] for day, hours in sorted(value.items())}
         else:

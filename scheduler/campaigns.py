@@ -10,6 +10,7 @@ import hashlib
 import secrets
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -273,4 +274,5 @@ def _as_written(campaign: Campaign) -> dict[str, Any]:
     """The campaign's values as its file would give them."""
     names = set(CampaignPlan.model_fields) - {"organisation", "sites"}
     owner = {"organisation": campaign.organisation.key, "sites": [site.key for site in campaign.sites]}
-    return {name: getattr(campaign, name) for name in names} | owner
+    cap = None if campaign.spend_cap is None else Fraction(campaign.spend_cap, 100)
+    return {name: getattr(campaign, name) for name in names} | owner | {"spend_cap": cap}

@@ -20,21 +20,24 @@ from survey import audit, clock
 from survey.calendars import day_start
 from survey.db import db
 from survey.errors import InputError, Refused
-from survey.models import Campaign, SamplingRate
+from survey.models import Campaign, Sampling, SamplingRate
 
 # What a field may still change after the launch, and what that does.
 CONTACT = "calls and emails not yet begun"
 TARGETS = "how many surveys are wanted"
 FUTURE_CALLS = "calls that end from then on"
+NEXT_RATES = "rates when they are next set, on Monday or by flask campaigns rates"
 LAST_DAY = "which is the last day whose calls are asked about"
 NAMED = "what the campaign is called"
 OPEN_FIELDS = {
     "name": NAMED,
     "ends_on": LAST_DAY,
     "rate": FUTURE_CALLS,
+    **dict.fromkeys(("rate_floor", "rate_ceiling"), NEXT_RATES),
     **dict.fromkeys(("target_agent", "target_supervisor", "target_site"), TARGETS),
     **dict.fromkeys(("call_from", "call_until", "call_weekdays", "hours_by_weekday", "call_on_holidays"), CONTACT),
-    **dict.fromkeys(("dials_per_survey", "dials_per_number", "ring_seconds", "caller_id"), CONTACT),
+    **dict.fromkeys(("dials_per_survey", "dials_per_number", "ring_seconds", "caller_id", "caller_ids"), CONTACT),
+    **dict.fromkeys(("calls_per_second", "live_calls", "emails_per_minute", "reminders", "spend_cap"), CONTACT),
 }
 
 
@@ -50,6 +53,12 @@ class Change:
     @property
     def touches(self) -> str:
         return OPEN_FIELDS[self.field]
+
+    @property
+    def told(self) -> tuple[str, str]:
+        """The two values as people read them."""
+        read = _money if self.field == "spend_cap" else told
+        return read(self.before), read(self.after)
 
 
 def changes_of(campaign: Campaign, before: Mapping[str, Any], values: Mapping[str, Any], where: str) -> list[Change]:
@@ -68,6 +77,13 @@ def changes_of(campaign: Campaign, before: Mapping[str, Any], values: Mapping[st
             " fixed which calls are asked about, and how",
             where=where,
             how="Close it and launch another one, or leave these fields out.",
+        )
+    if "rate" in differing and campaign.sampling is Sampling.TARGET:
+        raise Refused(
+            f"the rate of campaign {campaign.key!r} cannot be changed by hand: its rates are set week by week from what"
+            " is missing",
+            where=where,
+            how="Change rate_floor, rate_ceiling or a target, then run flask campaigns rates.",
         )
     if "ends_on" in differing:
         _check_last_day(campaign, new.ends_on, where)
@@ -111,6 +127,10 @@ def told(value: Any) -> str:
     return f"{value:%H:%M}" if hasattr(value, "hour") else str(value)
 
 
+def _money(value: Fraction | None) -> str:
+    return "none" if value is None else f"{int(value * 100) // 100:,}.{int(value * 100) % 100:02}"
+
+
 def _latest_rate(campaign: Campaign) -> Fraction:
     """The rate for all that was published last, in force or still to come; else the campaign's own."""
     latest = db.session.scalars(
@@ -148,4 +168,5 @@ def _publish(campaign: Campaign, change: Change) -> None:
 
 def _noted(change: Change) -> dict[str, Any]:
     from_when = "at once" if change.from_when is None else clock.iso(change.from_when)
-    return {"field": change.field, "before": told(change.before), "after": told(change.after), "from": from_when}
+    before, after = change.told
+    return {"field": change.field, "before": before, "after": after, "from": from_when}

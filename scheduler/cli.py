@@ -11,9 +11,9 @@ from flask import current_app
 
 from scheduler import campaigns, clockwork, dispatch, drawing, funnel
 from scheduler.changes import Change
-from scheduler.changes import told as as_told
 from scheduler.drawing import DrawReport
 from scheduler.jobs import Queue
+from scheduler.rates_cli import rates_command
 from scheduler.replay import replay
 from scheduler.words import DRAW_REASONS
 from survey import settings
@@ -84,7 +84,8 @@ def _changed(campaign: Campaign, made: list[Change], dry_run: bool) -> Iterator[
 
 def _change(one: Change) -> dict[str, Any]:
     from_when = "now" if one.from_when is None else iso(one.from_when)
-    return {"field": one.field, "before": as_told(one.before), "after": as_told(one.after), "from": from_when}
+    before, after = one.told
+    return {"field": one.field, "before": before, "after": after, "from": from_when}
 
 
 @campaigns_group.command("launch")
@@ -247,5 +248,7 @@ def _reasons(counts: dict[str, int]) -> list[str]:
     rest = [line for reason, line in told if reason is not DrawReason.DRAWN]
     return [*(["  drawn:", *drawn] if drawn else []), *(["  not drawn:", *rest] if rest else [])]
 
+
+campaigns_group.add_command(rates_command)
 
 commands: tuple[click.Command, ...] = (campaigns_group, draw_group, scheduler_group, worker_group, dispatch_group)

@@ -18,7 +18,7 @@ from apscheduler.schedulers.blocking import BlockingScheduler
 from flask import Flask
 from sqlalchemy import func, select
 
-from scheduler import campaigns, dispatch, drawing
+from scheduler import campaigns, dispatch, drawing, weekly_rates
 from scheduler.dispatch import Channels, Enqueue, TickReport
 from scheduler.drawing import DrawReport
 from scheduler.frame import waits_for_draw
@@ -31,6 +31,7 @@ from survey.models import Attempt, AttemptState, Campaign, CampaignState, Survey
 # Calls that come in later than this are past their deadline: deciding them can wait for the next full draw.
 FRESH = timedelta(days=7)
 DRAW_EVERY_SECONDS = 600
+RATES_EVERY_SECONDS = 600
 RECONCILE_EVERY_SECONDS = 30
 CHORES_EVERY_SECONDS = 60
 CLOSED_AT_ONCE = 500
@@ -49,13 +50,17 @@ class TurnReport:
     reconciled: int
 
 
-def turn(enqueue: Enqueue, channels: Channels, *, reconcile: bool = True) -> TurnReport:
+def turn(enqueue: Enqueue, channels: Channels) -> TurnReport:
     """One pass of everything periodic. Quick when nothing is due: about a dozen small queries, no full draw."""
+    changed, draws, expired = _begin_draw_and_close()
+    ticked = dispatch.tick(enqueue)
+    return TurnReport(changed, tuple(draws), expired, ticked, settle(channels))
+
+
+def _begin_draw_and_close() -> tuple[int, list[DrawReport], int]:
     changed = begin_and_close()
     draws = draw(clock.now() - FRESH) if _calls_came_in() else []
-    expired = close_expired()
-    ticked = dispatch.tick(enqueue)
-    return TurnReport(changed, tuple(draws), expired, ticked, settle(channels) if reconcile else 0)
+    return changed, draws, close_expired()
 
 
 def begin_and_close() -> int:
@@ -72,6 +77,15 @@ def draw(ended_after: datetime | None = None) -> list[DrawReport]:
     reports = drawing.draw_all(ended_after, wait=False)
     db.session.commit()
     return reports
+
+
+def set_rates() -> int:
+    """Sets the rates of campaigns with targets, once a week each; returns how many rates were published."""
+    published = 0
+    for campaign in weekly_rates.due():
+        published += weekly_rates.set_if_due(campaign)
+        db.session.commit()
+    return published
 
 
 def close_expired() -> int:
@@ -166,8 +180,11 @@ def schedule(
         metronome.add_job(lambda: _beat(app, leadership, name, part), "interval", seconds=seconds, id=name)
 
     metronome.add_job(leadership.renew, "interval", seconds=RENEW_SECONDS, id="lead")
-    beat("turn", lambda: turn(enqueue, channels, reconcile=False), tick_seconds)
+    # Beside each other: a long draw must not hold up what is due.
+    beat("turn", _begin_draw_and_close, tick_seconds)
+    beat("dispatch", lambda: dispatch.tick(enqueue), tick_seconds)
     beat("draw", draw, DRAW_EVERY_SECONDS)
+    beat("rates", set_rates, RATES_EVERY_SECONDS)
     beat("reconcile", lambda: settle(channels), RECONCILE_EVERY_SECONDS)
     if chores:
         beat("chores", lambda: do_chores(chores), CHORES_EVERY_SECONDS)

@@ -15,14 +15,16 @@ from typing import Any, Protocol
 from sqlalchemy import select, update
 
 from scheduler import hours
+from scheduler.claiming import claim_due
 from scheduler.planning import dials_begun, plan_due, window_of
 from scheduler.policy import NUMBER_REST
-from survey import attempts, clock
+from survey import attempts, breakers, clock
 from survey.db import db, released
 from survey.logs import logger
 from survey.models import (
     Attempt,
     AttemptState,
+    Breaker,
     Campaign,
     CampaignState,
     Channel,
@@ -34,6 +36,9 @@ from survey.models import (
 )
 
 LOST_AFTER = timedelta(minutes=10)
+LATE_BY = timedelta(seconds=30)
+# No call is begun so near the end of the hours that it would ring on after it (the longest ring is a minute).
+LAST_DIAL_BEFORE_END = timedelta(minutes=1)
 log = logger("scheduler")
 
 
@@ -46,7 +51,8 @@ class AskingChannel(Protocol):
 
 
 Channels = Mapping[Channel, AskingChannel]
-Enqueue = Callable[[int], None]
+# Hands an attempt to the queue, with the moment of its turn.
+Enqueue = Callable[[int, datetime], None]
 # An attempt with what its guards look at, see `_locked`.
 AttemptRow = Any
 
@@ -73,41 +79,10 @@ def tick(enqueue: Enqueue, limit: int = 500) -> TickReport:
     planned = plan_due(limit)
     swept = sweep_lost()
     claimed = claim_due(limit)
-    for attempt_id in claimed:
-        enqueue(attempt_id)
+    for attempt_id, turn_at in claimed.items():
+        enqueue(attempt_id, turn_at)
     db.session.commit()
     return TickReport(planned, swept, tuple(claimed))
-
-
-def claim_due(limit: int = 500) -> list[int]:
-    """Takes up to `limit` due attempts of active campaigns, earliest deadline first; returns their ids in id order.
-
-    Takes none during a standstill. Attempts another machine is claiming are left to it. Flushes; the caller commits.
-    """
-    now = clock.now()
-    due = (
-        select(Attempt.id)
-        .join(Survey, Survey.id == Attempt.survey_id)
-        .join(Campaign, Campaign.id == Survey.campaign_id)
-        .where(
-            Attempt.state == AttemptState.PLANNED,
-            Attempt.due_at <= now,
-            Campaign.state == CampaignState.ACTIVE,
-            ~select(Standstill.id).where(Standstill.in_force).exists(),
-        )
-        .order_by(Survey.deadline, Attempt.id)
-        .limit(limit)
-        .with_for_update(skip_locked=True, of=Attempt)
-    )
-    chosen = due.cte("due")
-    claimed = db.session.execute(
-        update(Attempt)
-        .where(Attempt.id.in_(select(chosen.c.id)), Attempt.state == AttemptState.PLANNED)
-        .values(state=AttemptState.QUEUED, claimed_at=now)
-        .returning(Attempt.id)
-        .execution_options(synchronize_session=False)
-    )
-    return sorted(claimed.scalars())
 
 
 def sweep_lost() -> int:
@@ -122,12 +97,13 @@ def sweep_lost() -> int:
     return len(lost.all())
 
 
-def deliver(attempt_id: int, channels: Channels) -> bool:
+def deliver(attempt_id: int, channels: Channels, turn_at: datetime | None = None) -> bool:
     """The job: checks the guards once more, commits the intent, then lets the channel speak. False when it did not.
 
-    Commits. Running it twice, on any machines, is harmless: only one of them gets past the intent.
+    `turn_at` is the attempt's place in its campaign's pace. Commits. Running it twice, on any machines, is harmless:
+    only one of them gets past the intent.
     """
-    channel = _begin(attempt_id)
+    channel = _begin(attempt_id, turn_at)
     if channel is None:
         db.session.commit()
         return False
@@ -136,15 +112,16 @@ def deliver(attempt_id: int, channels: Channels) -> bool:
     return True
 
 
-def _begin(attempt_id: int) -> Channel | None:
+def _begin(attempt_id: int, turn_at: datetime | None) -> Channel | None:
     """queued -> dialling if every guard agrees; the channel then, None otherwise."""
     row = _locked(attempt_id)
     if row is None or row.state is not AttemptState.QUEUED:
         return None
-    refusal = _refusal(row, clock.now())
+    now = clock.now()
+    refusal = _turn_refusal(row, turn_at, now) or _refusal(row, now)
     if refusal is None:
         channel: Channel = row.channel
-        return channel if attempts.begin(attempt_id) else None
+        return channel if attempts.begin(attempt_id, _hours_end(row, now)) else None
     log.info("attempt refused", attempt_id=attempt_id, reason=refusal.reason)
     if refusal.later:
         _put_back(attempt_id)
@@ -163,6 +140,9 @@ def _locked(attempt_id: int) -> AttemptRow | None:
             Attempt.channel,
             Attempt.state,
             Attempt.survey_id,
+            Attempt.claimed_at,
+            select(Breaker.opened_at).where(Breaker.channel == Attempt.channel).scalar_subquery().label("left_alone"),
+            select(Standstill.id).where(Standstill.in_force).exists().label("all_stopped"),
             Survey.closed_at,
             Survey.deadline,
             Campaign,
@@ -183,6 +163,16 @@ def _locked(attempt_id: int) -> AttemptRow | None:
     ).first()
 
 
+def _turn_refusal(row: AttemptRow, turn_at: datetime | None, now: datetime) -> Refusal | None:
+    """Why this is not the moment, whatever the survey's own promises say."""
+    if turn_at is not None and now > turn_at + LATE_BY:
+        # A worker that was away has a row of turns that are over: made up for at once they would be a burst.
+        return Refusal("its turn is over: it gets another one", later=True)
+    if breakers.holds_back(row.left_alone, row.claimed_at):
+        return Refusal("the channel keeps failing and is left alone for a while", later=True)
+    return None
+
+
 def _refusal(row: AttemptRow, now: datetime) -> Refusal | None:
     """Why the attempt may not begin at `now`, or None. The same promises the plan was made on, looked at once more."""
     campaign: Campaign = row.Campaign
@@ -192,7 +182,7 @@ def _refusal(row: AttemptRow, now: datetime) -> Refusal | None:
         return Refusal("the campaign closed")
     if campaign.state is not CampaignState.ACTIVE:
         return Refusal(f"the campaign is {campaign.state}", later=True)
-    if db.session.scalar(select(Standstill.id).where(Standstill.in_force)) is not None:
+    if row.all_stopped:
         return Refusal("all contact is stopped", later=True)
     if row.channel is Channel.WEB:
         return _contact_refusal(row.organisation_id, row.email_index, "email address")
@@ -212,13 +202,22 @@ def _dial_refusal(row: AttemptRow, now: datetime) -> Refusal | None:
     campaign: Campaign = row.Campaign
     if row.consents_to_calls is False:
         return Refusal("the customer does not consent to calls")
-    decent = hours.verdict(row.phone, now, window_of(campaign), row.time_zone)
-    if not decent.allowed:
-        return Refusal("; ".join(decent.reasons))
+    for at in (now, now + LAST_DIAL_BEFORE_END):
+        decent = hours.verdict(row.phone, at, window_of(campaign), row.time_zone)
+        if not decent.allowed:
+            return Refusal("; ".join(decent.reasons))
     number = (row.organisation_id, row.phone_index)
     if len(dials_begun([number], now - NUMBER_REST).get(number, ())) >= campaign.dials_per_number:
         return Refusal(f"{campaign.dials_per_number} calls to this number in 30 days")
     return None
+
+
+def _hours_end(row: AttemptRow, now: datetime) -> datetime | None:
+    """When a call that begins now must no longer ring: the end of the calling hours, or the deadline."""
+    if row.channel is not Channel.IVR:
+        return None
+    span = hours.next_span(row.phone, now, row.deadline, window_of(row.Campaign), row.time_zone)
+    return row.deadline if span is None else span[1]
 
 
 def _put_back(attempt_id: int) -> None:

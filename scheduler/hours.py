@@ -16,8 +16,6 @@ from survey.calendars import Calendar
 from survey.phones import country_of, zones_of
 
 DAY = timedelta(days=1)
-MONDAY_TO_FRIDAY = (0, 1, 2, 3, 4)
-WEEKEND = (5, 6)
 DAY_NAMES = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 Span = tuple[datetime, datetime]
 
@@ -51,42 +49,68 @@ class HoursVerdict:
     reasons: list[str]
 
 
-def _limits(weekdays: tuple[time, time], weekend: tuple[time, time]) -> tuple[tuple[time, time], ...]:
-    return (weekdays,) * len(MONDAY_TO_FRIDAY) + (weekend,) * len(WEEKEND)
+# The stretches of one day in which a phone may ring, in order; none: not on that day.
+Stretches = tuple[tuple[time, time], ...]
+WORKING_DAYS = 5
 
 
-# Whatever a campaign says, no dial before or after these, by weekday. US: 47 CFR 64.1200(c)(1), made for solicitations
-# and kept for surveys too. CA: the CRTC's telemarketing hours. Elsewhere the default. A user's counsel confirms them.
-_DEFAULT = _limits((time(9), time(20)), (time(9), time(20)))
+def _week(weekdays: Stretches, saturday: Stretches, sunday: Stretches) -> tuple[Stretches, ...]:
+    return (weekdays,) * WORKING_DAYS + (saturday, sunday)
+
+
+def _daily(begins: time, ends: time) -> tuple[Stretches, ...]:
+    return _week(*(((begins, ends),),) * 3)
+
+
+# Whatever a campaign says, nobody's phone rings outside these, by place and weekday. All but Australia's were made for
+# calls that sell, and are kept for surveys too; a user's counsel confirms them. Sources:
+# US: 47 CFR 64.1200(c)(1), at the called party's place. US-FL: Florida Statutes, section 501.616.
+# CA: the CRTC's Unsolicited Telecommunications Rules.
+# AU: Telecommunications (Telemarketing and Research Calls) Industry Standard 2017, the hours of research calls.
+# FR: Code de la consommation, article D. 223-9.
+# Everywhere else, the United Kingdom and Germany among them, the default: we know of no law there that names hours.
+_DEFAULT = _daily(time(9), time(20))
 LIMITS = {
-    "US": _limits((time(8), time(21)), (time(8), time(21))),
-    "CA": _limits((time(9), time(21, 30)), (time(10), time(18))),
+    "US": _daily(time(8), time(21)),
+    "US-FL": _daily(time(8), time(20)),
+    "CA": _week(((time(9), time(21, 30)),), ((time(10), time(18)),), ((time(10), time(18)),)),
+    "AU": _week(((time(9), time(20, 30)),), ((time(9), time(17)),), ((time(9), time(17)),)),
+    "FR": _week(((time(10), time(13)), (time(14), time(20))), (), ()),
 }
+# There the same rules forbid calls on public holidays: no campaign can allow them.
+NEVER_ON_HOLIDAYS = frozenset({"AU", "FR"})
+# The law of Florida takes whoever has one of its area codes to be there. Source: the North American Numbering Plan.
+FLORIDA = frozenset(
+    (239, 305, 321, 324, 352, 386, 407, 448, 561, 645, 656, 689, 727, 728, 754, 772, 786, 813, 850, 863, 904, 941, 954)
+)
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a number may ring: every candidate zone, and the country whose limits and public holidays apply."""
+    """Where a number may ring: every candidate zone, the country whose public holidays apply, and whose limits do."""
 
     zones: tuple[str, ...]
     country: str
+    limits: str
 
 
 @lru_cache(maxsize=100_000)
 def place_of(e164: str, site_zone: str) -> Place:
     """The number's place. A number whose zones are not known is taken to be where the site is."""
-    return Place(zones_of(e164) or (site_zone,), country_of(e164))
+    country = country_of(e164)
+    in_florida = country == "US" and int(e164[2:5]) in FLORIDA
+    return Place(zones_of(e164) or (site_zone,), country, "US-FL" if in_florida else country)
 
 
-def limits_of(country: str, weekday: int) -> tuple[time, time]:
-    """The earliest and the latest hour in that country on that weekday (Monday = 0)."""
-    return LIMITS.get(country, _DEFAULT)[weekday]
+def limits_of(where: str, weekday: int) -> Stretches:
+    """The stretches in which phones may ring there, by a country or state of LIMITS, on that weekday (Monday = 0)."""
+    return LIMITS.get(where, _DEFAULT)[weekday]
 
 
 def verdict(e164: str, at: datetime, window: Window, site_zone: str) -> HoursVerdict:
     """Whether `e164` may be dialled at `at`: in all hours that apply, and no public holiday, in every zone."""
     place = place_of(e164, site_zone)
-    reasons = [reason for zone in place.zones for reason in _against(zone, place.country, at, window)]
+    reasons = [reason for zone in place.zones for reason in _against(zone, place, at, window)]
     return HoursVerdict(not reasons, list(dict.fromkeys(reasons)))
 
 
@@ -120,22 +144,29 @@ def local_zone(e164: str, site_zone: str) -> str:
     return place_of(e164, site_zone).zones[0]
 
 
-def _against(zone: str, country: str, at: datetime, window: Window) -> Iterable[str]:
+def _against(zone: str, place: Place, at: datetime, window: Window) -> Iterable[str]:
     local = at.astimezone(ZoneInfo(zone))
-    holiday = None if window.on_holidays else _holiday(country, local.date())
+    weekday = local.weekday()
+    holiday = _kept_holiday(place, local.date(), window)
     if holiday is not None:
-        yield f"{local.date()} is {holiday} in {country}"
-    if local.weekday() not in window.weekdays:
-        yield f"{DAY_NAMES[local.weekday()]} (in {zone}) is not one of the campaign's calling days"
-    call_from, call_until = window.hours(local.weekday())
-    earliest, latest = limits_of(country, local.weekday())
-    clock_time = local.time()
-    for begins, whose in ((call_from, "the campaign's"), (earliest, f"{country}'s")):
-        if clock_time < begins:
-            yield f"{local:%H:%M} in {zone} is before {whose} {begins:%H:%M}"
-    for ends, whose in ((call_until, "the campaign's"), (latest, f"{country}'s")):
-        if clock_time >= ends:
-            yield f"{local:%H:%M} in {zone} is not before {whose} {ends:%H:%M}"
+        yield f"{local.date()} is {holiday} in {place.country}"
+    if weekday not in window.weekdays:
+        yield f"{DAY_NAMES[weekday]} (in {zone}) is not one of the campaign's calling days"
+    yield from _outside(local, zone, (window.hours(weekday),), "the campaign's")
+    yield from _outside(local, zone, limits_of(place.limits, weekday), f"{place.limits}'s")
+
+
+def _outside(local: datetime, zone: str, stretches: Stretches, whose: str) -> Iterable[str]:
+    """Why the wall clock shows none of these hours; nothing when it does."""
+    now = local.time()
+    if not stretches:
+        yield f"{DAY_NAMES[local.weekday()]} (in {zone}) is not one of {whose} calling days"
+    elif now < stretches[0][0]:
+        yield f"{local:%H:%M} in {zone} is before {whose} {stretches[0][0]:%H:%M}"
+    elif now >= stretches[-1][1]:
+        yield f"{local:%H:%M} in {zone} is not before {whose} {stretches[-1][1]:%H:%M}"
+    elif not any(begins <= now < ends for begins, ends in stretches):
+        yield f"{local:%H:%M} in {zone} is in {whose} midday break"
 
 
 @lru_cache(maxsize=20_000)
@@ -143,21 +174,27 @@ def _open_spans(place: Place, day: date, window: Window) -> tuple[Span, ...]:
     """The allowed stretches of one UTC day."""
     spans: Sequence[Span] = [(_midnight(day), _midnight(day + DAY))]
     for zone in place.zones:
-        local = [
-            span for near in (day - DAY, day, day + DAY) for span in _local_span(zone, place.country, near, window)
-        ]
+        local = [span for near in (day - DAY, day, day + DAY) for span in _local_spans(zone, place, near, window)]
         spans = [both for one in spans for other in local for both in _overlap(one, other)]
     return tuple(spans)
 
 
-def _local_span(zone: str, country: str, day: date, window: Window) -> list[Span]:
+def _local_spans(zone: str, place: Place, day: date, window: Window) -> list[Span]:
     """The allowed hours of one local day, as UTC; empty on a day without calls."""
-    if day.weekday() not in window.weekdays or (not window.on_holidays and _holiday(country, day) is not None):
+    if day.weekday() not in window.weekdays or _kept_holiday(place, day, window) is not None:
         return []
     call_from, call_until = window.hours(day.weekday())
-    earliest, latest = limits_of(country, day.weekday())
-    begins, ends = max(call_from, earliest), min(call_until, latest)
-    return [(_instant(day, begins, zone), _instant(day, ends, zone))] if begins < ends else []
+    allowed = [
+        (max(call_from, begins), min(call_until, ends)) for begins, ends in limits_of(place.limits, day.weekday())
+    ]
+    return [(_instant(day, begins, zone), _instant(day, ends, zone)) for begins, ends in allowed if begins < ends]
+
+
+def _kept_holiday(place: Place, day: date, window: Window) -> str | None:
+    """The public holiday on which nobody is called; None too where the campaign allows it, and may."""
+    if window.on_holidays and place.country not in NEVER_ON_HOLIDAYS:
+        return None
+    return _holiday(place.country, day)
 
 
 def _overlap(one: Span, other: Span) -> list[Span]:

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from datetime import datetime
 
 import procrastinate
 from flask import Flask
@@ -21,6 +22,8 @@ from survey.models import Channel
 
 TASK = "deliver"
 QUEUE = "attempts"
+# A job that is there at once is told to the workers; one whose turn comes later is found by looking.
+LOOK_EVERY_SECONDS = 0.25
 HEARTBEAT_SECONDS = 5.0
 STALLED_AFTER_SECONDS = 30.0
 SWEEP_EVERY_SECONDS = 15.0
@@ -40,10 +43,14 @@ class Queue:
         self.conninfo = str(app.config["SQLALCHEMY_DATABASE_URI"]).replace("postgresql+psycopg://", "postgresql://", 1)
         self._task = self._with_task(procrastinate.App(connector=procrastinate.SyncPsycopgConnector())).tasks[TASK]
 
-    def enqueue(self, attempt_id: int) -> None:
-        """Adds the job of an attempt within the caller's transaction: it exists when that commits, and only then."""
+    def enqueue(self, attempt_id: int, turn_at: datetime) -> None:
+        """Adds the job of an attempt, to be done at its turn, within the caller's transaction.
+
+        It exists when that commits, and only then.
+        """
         connection = db.session.connection().connection.driver_connection
-        self._task.configure(queue=QUEUE, connection=connection).defer(attempt_id=attempt_id)
+        job = self._task.configure(queue=QUEUE, connection=connection, schedule_at=turn_at)
+        job.defer(attempt_id=attempt_id, turn_at=turn_at.isoformat())
 
     def run_worker(self, concurrency: int, *, until_empty: bool = False) -> None:
         """Delivers jobs, `concurrency` at once, until SIGTERM or SIGINT (or, on request, until none is left).
@@ -64,6 +71,7 @@ class Queue:
                     queues=[QUEUE],
                     concurrency=concurrency,
                     wait=not until_empty,
+                    fetch_job_polling_interval=LOOK_EVERY_SECONDS,
                     delete_jobs=DeleteJobCondition.SUCCESSFUL,
                     install_signal_handlers=threading.current_thread() is threading.main_thread(),
                     shutdown_graceful_timeout=GRACE_SECONDS,
@@ -79,9 +87,9 @@ class Queue:
         app.task(name=TASK, queue=QUEUE)(self._deliver)
         return app
 
-    def _deliver(self, attempt_id: int) -> None:
+    def _deliver(self, attempt_id: int, turn_at: str) -> None:
         with self._app.app_context():
-            dispatch.deliver(attempt_id, self._channels)
+            dispatch.deliver(attempt_id, self._channels, datetime.fromisoformat(turn_at))
 
 
 async def retry_stalled(worker_app: procrastinate.App) -> int:

@@ -1,7 +1,8 @@
 """The plan for one survey: what to try next, over which channel and when. Pure: facts in, one step out.
 
 The channels are tried in the survey's own order. Each is used up by its outcomes, its cap or the lack of a legal hour
-before the deadline; then the next one's turn comes at once.
+before the deadline; then the next one's turn comes at once. A channel that is not in that order is never used, whatever
+happens: which customers are asked how is part of the sample (docs/decisions/0013).
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from scheduler import hours
+from scheduler import hours, spreading
 from survey.models import LIVE_STATES, AttemptState, Channel, Outcome
 
 FIRST_AFTER_DRAW = timedelta(minutes=5)
@@ -20,12 +21,12 @@ BUSY_AGAIN_AFTER = timedelta(minutes=20)
 FAILED_AGAIN_AFTER = timedelta(minutes=10)
 MOST_FAILURES_BY_MAIL = 5
 WEB_SILENCE = timedelta(hours=20)
+REMINDER_BEFORE_DEADLINE = timedelta(hours=4)
+SAME_PART_AGAIN_AFTER = timedelta(hours=1)
 SPREAD_FIRST_DIALS = timedelta(hours=4)
 SPREAD_LATER_DIALS = timedelta(hours=2)
+SPREAD_ALONE = timedelta(minutes=15)
 SPREAD_MAILS = timedelta(minutes=15)
-NO_SPREAD = timedelta(0)
-# Nothing is planned into the last minutes of the hours: what waits its turn there would come to it too late.
-CLOSING_TIME = timedelta(minutes=15)
 NUMBER_REST = timedelta(days=30)
 # Noon and five o'clock, the customer's time, part the day into morning, afternoon and evening.
 PARTS_OF_DAY = (time(0), time(12), time(17))
@@ -33,7 +34,7 @@ PARTS_OF_DAY = (time(0), time(12), time(17))
 
 @dataclass(frozen=True)
 class Tried:
-    """One attempt of the survey, in the order of `ordinal`."""
+    """One attempt of the survey, in the order of `ordinal`. `answered_at`: its latest answer in time, if any."""
 
     channel: Channel
     state: AttemptState
@@ -41,6 +42,8 @@ class Tried:
     due_at: datetime | None = None
     started_at: datetime | None = None
     ended_at: datetime | None = None
+    answered_at: datetime | None = None
+    attempt_id: int | None = None
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,7 @@ class SurveyFacts:
     dials_per_survey: int = 3
     dials_per_number: int = 3
     number_dials: tuple[datetime, ...] = ()
+    reminders: int = 0
 
     @property
     def last_moment(self) -> datetime:
@@ -85,8 +89,11 @@ class Dial:
 
 @dataclass(frozen=True)
 class Mail:
+    """`reminds_of` is the attempt whose link was not answered: it ends as silence, so that this one may begin."""
+
     due_at: datetime
     reason: str
+    reminds_of: int | None = None
 
 
 @dataclass(frozen=True)
@@ -121,7 +128,7 @@ def next_step(facts: SurveyFacts) -> Step:
         if not isinstance(step, _UsedUp):
             return _because(step, reasons)
         reasons.append(step.reason)
-    return Nothing("; ".join(reasons) or "no channel to ask on")
+    return _reminder(facts) or Nothing("; ".join(reasons) or "no channel to ask on")
 
 
 def _because(step: Step, reasons: Sequence[str]) -> Step:
@@ -137,29 +144,55 @@ def _dial(facts: SurveyFacts) -> Step | _UsedUp:
         return Nothing("a call is planned or under way")
     if facts.phone is None or facts.why_withheld(Channel.IVR) is not None:
         return _UsedUp(facts.why_withheld(Channel.IVR) or "no phone number")
+    if not dials:
+        return _dial_first(facts)
+    if dials[-1].answered_at is not None and dials[-1].outcome in CUT_OFF_BY and _link_follows(facts):
+        return _UsedUp("the call ended after some answers, and the link goes on from there")
     if len(dials) >= facts.dials_per_survey:
         return _UsedUp(f"{len(dials)} calls made")
-    if not dials:
-        begun_before = bool(facts.on(Channel.WEB))
-        earliest = facts.now if begun_before else facts.now + FIRST_AFTER_DRAW
-        return _at_decent_hour(facts, earliest, SPREAD_FIRST_DIALS, "first call")
     return _dial_again(facts, dials)
+
+
+def _dial_first(facts: SurveyFacts) -> Step | _UsedUp:
+    mails = facts.on(Channel.WEB)
+    earliest = facts.now if mails else facts.now + FIRST_AFTER_DRAW
+    # An email that failed did so alone; links are silent, and calls drawn, many at once.
+    alone = bool(mails) and mails[-1].state is AttemptState.ENDED
+    return _at_decent_hour(facts, earliest, SPREAD_ALONE if alone else SPREAD_FIRST_DIALS, "first call")
 
 
 def _dial_again(facts: SurveyFacts, dials: Sequence[Tried]) -> Step | _UsedUp:
     last = dials[-1]
     ended_at = last.ended_at or facts.now
     if last.outcome is Outcome.BUSY:
-        return _at_decent_hour(facts, ended_at + BUSY_AGAIN_AFTER, NO_SPREAD, "the line was busy: again soon")
+        return _at_decent_hour(facts, ended_at + BUSY_AGAIN_AFTER, spreading.NONE, "the line was busy: again soon")
     if last.outcome is Outcome.FAILED:
         again_at = ended_at + FAILED_AGAIN_AFTER * 2 ** (_failures_in_a_row(dials) - 1)
-        return _at_decent_hour(facts, again_at, NO_SPREAD, "the call could not be placed: again after a pause")
+        return _at_decent_hour(facts, again_at, spreading.NONE, "the call could not be placed: again after a pause")
     why = AGAIN_IN_ANOTHER_PART.get(last.outcome) if last.outcome else None
     if why is None:
         return _UsedUp(USED_UP_BY.get(last.outcome, "the last call ended it") if last.outcome else "the last call")
-    return _at_decent_hour(facts, _next_part(facts, ended_at), SPREAD_LATER_DIALS, f"{why}: another part of the day")
+    return _in_another_part(facts, ended_at, why)
 
 
+def _in_another_part(facts: SurveyFacts, ended_at: datetime, why: str) -> Step | _UsedUp:
+    """Another part of the day; where none is left and no email may follow, the same part is better than nothing."""
+    reason = f"{why}: another part of the day"
+    step = _at_decent_hour(facts, _next_part(facts, ended_at), SPREAD_LATER_DIALS, reason)
+    if not isinstance(step, _UsedUp) or _link_follows(facts):
+        return step
+    reason = f"{why}: once more, as no other part of the day is left before the deadline"
+    return _at_decent_hour(facts, ended_at + SAME_PART_AGAIN_AFTER, spreading.NONE, reason)
+
+
+def _link_follows(facts: SurveyFacts) -> bool:
+    """Whether an email may still come after the phone."""
+    after_phone = facts.channels[facts.channels.index(Channel.IVR) + 1 :]
+    return Channel.WEB in after_phone and facts.why_withheld(Channel.WEB) is None and not facts.on(Channel.WEB)
+
+
+# What may have cut a customer off who had begun to answer.
+CUT_OFF_BY = (Outcome.HUNG_UP, Outcome.NO_INPUT, Outcome.UNKNOWN, Outcome.FAILED)
 AGAIN_IN_ANOTHER_PART = {
     Outcome.NO_ANSWER: "nobody answered",
     Outcome.VOICEMAIL: "voicemail answered",
@@ -178,22 +211,18 @@ USED_UP_BY = {
 
 
 def _at_decent_hour(facts: SurveyFacts, earliest: datetime, spread: timedelta, reason: str) -> Step | _UsedUp:
-    """A dial from `earliest` on, at a decent hour, within the number's cap, spread over at most `spread`."""
+    """A dial from `earliest` on, at a decent hour, within the number's cap, spread over `spread` of allowed time."""
+    free_at = _number_free_at(facts)
+    if free_at >= facts.last_moment:
+        return _UsedUp(f"the number has been called {facts.dials_per_number} times in 30 days")
+    earliest = max(earliest, facts.now, free_at)
+    due_at = spreading.moment(lambda at: _span(facts, at), earliest, spread, _mark(facts))
+    return _UsedUp("no calling hours left before the deadline") if due_at is None else Dial(due_at, reason)
+
+
+def _span(facts: SurveyFacts, at: datetime) -> hours.Span | None:
     assert facts.phone is not None
-    earliest = max(earliest, facts.now, _number_free_at(facts))
-    span = _roomy_span(facts, facts.phone, earliest)
-    if span is None:
-        return _UsedUp("no calling hours left before the deadline")
-    start, end = span
-    return Dial(start + _share_of(max(min(end - start - CLOSING_TIME, spread), NO_SPREAD), facts), reason)
-
-
-def _roomy_span(facts: SurveyFacts, phone: str, earliest: datetime) -> hours.Span | None:
-    """The first allowed stretch that leaves a call time to come to its turn; failing that, the first there is."""
-    first = hours.next_span(phone, earliest, facts.last_moment, facts.window, facts.site_zone)
-    if first is None or first[1] - first[0] >= CLOSING_TIME:
-        return first
-    return hours.next_span(phone, first[1], facts.last_moment, facts.window, facts.site_zone) or first
+    return hours.next_span(facts.phone, at, facts.last_moment, facts.window, facts.site_zone)
 
 
 def _number_free_at(facts: SurveyFacts) -> datetime:
@@ -206,12 +235,14 @@ def _number_free_at(facts: SurveyFacts) -> datetime:
 def _mail(facts: SurveyFacts, last: bool) -> Step | _UsedUp:
     mails = facts.on(Channel.WEB)
     if mails and mails[-1].state in LIVE_STATES:
-        return Nothing("the link is out until the deadline") if last else _after_silence(facts, mails[-1])
+        if last:
+            return _reminder(facts) or Nothing("the link is out until the deadline")
+        return _after_silence(facts, mails[-1])
     if facts.why_withheld(Channel.WEB) is not None:
         return _UsedUp(facts.why_withheld(Channel.WEB) or "")
     if not mails:
         first = not facts.on(Channel.IVR)
-        pause = FIRST_AFTER_DRAW + _share_of(SPREAD_MAILS, facts) if first else timedelta(0)
+        pause = FIRST_AFTER_DRAW + spreading.share(SPREAD_MAILS, _mark(facts)) if first else timedelta(0)
         return Mail(min(facts.now + pause, facts.last_moment), "first invitation")
     if mails[-1].outcome is Outcome.FAILED and len(mails) < MOST_FAILURES_BY_MAIL:
         pause = FAILED_AGAIN_AFTER * 2 ** (_failures_in_a_row(mails) - 1)
@@ -219,6 +250,8 @@ def _mail(facts: SurveyFacts, last: bool) -> Step | _UsedUp:
         if again_at < facts.last_moment:
             return Mail(again_at, "the email could not be sent: again after a pause")
     outcome = mails[-1].outcome
+    if outcome is Outcome.WRONG_PERSON:
+        return _UsedUp("the email address is somebody else's")
     return _UsedUp(USED_UP_BY.get(outcome, "the invitation could not be sent") if outcome else "one invitation")
 
 
@@ -226,9 +259,28 @@ def _after_silence(facts: SurveyFacts, mail: Tried) -> Step | _UsedUp:
     """The link stays open; when it has not been answered for a while, the next channel is tried beside it."""
     if mail.started_at is None:
         return Wait(max(mail.due_at or facts.now, facts.now) + WEB_SILENCE, "the invitation is planned")
-    if facts.now < mail.started_at + WEB_SILENCE:
-        return Wait(mail.started_at + WEB_SILENCE, "the link is out")
-    return _UsedUp("the link was not answered for 20 hours")
+    silent_at = (mail.answered_at or mail.started_at) + WEB_SILENCE
+    if facts.now < silent_at:
+        return Wait(silent_at, "the link is out")
+    answered = "no further" if mail.answered_at else "not"
+    return _UsedUp(f"the link was {answered} answered for 20 hours")
+
+
+def _reminder(facts: SurveyFacts) -> Step | None:
+    """One more email about a link that is out and was not answered at all, if the campaign has it and time is left."""
+    sent = [mail for mail in facts.on(Channel.WEB) if mail.outcome is not Outcome.FAILED]
+    if len(sent) != 1 or facts.reminders < 1 or sent[0].state not in LIVE_STATES:
+        return None
+    if facts.why_withheld(Channel.WEB) is not None or any(one.answered_at for one in facts.tried):
+        return None
+    link = sent[0]
+    silent_at = (link.started_at or max(link.due_at or facts.now, facts.now)) + WEB_SILENCE
+    if max(silent_at, facts.now) > facts.deadline - REMINDER_BEFORE_DEADLINE:
+        return None
+    if facts.now < silent_at or link.state is not AttemptState.UNDERWAY:
+        return Wait(max(silent_at, facts.now + FAILED_AGAIN_AFTER), "the link is out, and may be reminded of")
+    reason = "reminder: the link was not answered for 20 hours"
+    return Mail(facts.now + spreading.share(SPREAD_MAILS, _mark(facts)), reason, link.attempt_id)
 
 
 def _failures_in_a_row(tried: Sequence[Tried]) -> int:
@@ -249,8 +301,5 @@ def _next_part(facts: SurveyFacts, ended_at: datetime) -> datetime:
     return min(start for start in starts if start > ended_at).astimezone(UTC)
 
 
-def _share_of(length: timedelta, facts: SurveyFacts) -> timedelta:
-    """A share of `length`, different from survey to survey and try to try, but always the same one: no bursts."""
-    # Multiplying by the golden ratio's 32-bit fraction spreads consecutive ids evenly (Knuth, TAOCP 6.4).
-    mixed = (facts.survey_id * 2_654_435_769 + len(facts.tried) * 1_640_531_527) % 2**32
-    return timedelta(seconds=int(length.total_seconds()) * mixed // 2**32)
+def _mark(facts: SurveyFacts) -> int:
+    return spreading.mark(facts.survey_id, len(facts.tried))

@@ -101,8 +101,11 @@ def _checked_entry(entry: Any, where: str) -> dict[str, Any]:
     return {"share": [share.numerator, share.denominator], "channels": channels}
 
 
-def fraction(value: object, where: str) -> Fraction:
-    """An exact fraction from "1/10", "0.1", "10%", 1 or [1, 10]. Raises InputError, for an inexact float too."""
+def fraction(value: object, where: str, example: str = "1/10") -> Fraction:
+    """An exact fraction from "1/10", "0.1", "10%", 1 or [1, 10]. Raises InputError, for an inexact float too.
+
+    `example` shows in the refusal how it is written.
+    """
     try:
         if isinstance(value, str) and value.strip().endswith("%"):
             return Fraction(value.strip()[:-1].strip()) / 100
@@ -112,4 +115,4 @@ def fraction(value: object, where: str) -> Fraction:
             return Fraction(*value)
     except (TypeError, ValueError, ZeroDivisionError):
         pass
-    raise InputError(f"{value!r} is not an exact fraction", where=where, how='Write it as "1/10".')
+    raise InputError(f"{value!r} is not an exact fraction", where=where, how=f'Write it as "{example}".')

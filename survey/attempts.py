@@ -6,7 +6,7 @@ A step returns False when the attempt was not in the state it starts from; calle
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Select, select, update
@@ -16,13 +16,24 @@ from survey import clock
 from survey.db import db
 from survey.models import Attempt, AttemptEvent, AttemptState, Channel, Outcome, Survey
 
+# No survey takes so long: a minute by itself, the slowest way through all its help a few.
+LONGEST_CALL = timedelta(minutes=10)
 RUNNING = (AttemptState.DIALLING, AttemptState.UNDERWAY)
 WAITING = (AttemptState.PLANNED, AttemptState.QUEUED)
 
 
-def begin(attempt_id: int) -> bool:
-    """queued -> dialling: the intent. Commit before the network hears of it; the attempt is never begun again."""
-    return _move(attempt_id, (AttemptState.QUEUED,), state=AttemptState.DIALLING, started_at=clock.now())
+def begin(attempt_id: int, hours_end_at: datetime | None = None) -> bool:
+    """queued -> dialling: the intent. Commit before the network hears of it; the attempt is never begun again.
+
+    `hours_end_at`: when a call must no longer ring.
+    """
+    return _move(
+        attempt_id,
+        (AttemptState.QUEUED,),
+        state=AttemptState.DIALLING,
+        started_at=clock.now(),
+        hours_end_at=hours_end_at,
+    )
 
 
 def underway(attempt_id: int, provider_id: str) -> bool:
@@ -57,7 +68,24 @@ def correct(attempt_id: int, wrong: Iterable[Outcome], outcome: Outcome, detail:
 
 def put_back(attempt_id: int, due_at: datetime) -> bool:
     """dialling -> planned, due later: only for what the channel certainly never processed (Twilio's 429)."""
-    return _move(attempt_id, (AttemptState.DIALLING,), state=AttemptState.PLANNED, started_at=None, due_at=due_at)
+    return _move(
+        attempt_id,
+        (AttemptState.DIALLING,),
+        state=AttemptState.PLANNED,
+        started_at=None,
+        hours_end_at=None,
+        due_at=due_at,
+    )
+
+
+def billed(attempt_id: int, seconds: int) -> None:
+    """Keeps how long the attempt's call was connected, in seconds, as the network bills it. Flushes."""
+    db.session.execute(
+        update(Attempt)
+        .where(Attempt.id == attempt_id)
+        .values(billed_seconds=seconds)
+        .execution_options(synchronize_session=False)
+    )
 
 
 def cancel(attempt_id: int, why: str) -> bool:

@@ -19,6 +19,17 @@ import holidays
 from survey.errors import InputError
 
 BUSINESS_DAYS = 2
+SATURDAY, SUNDAY = 5, 6
+# Weekends that the tables do not have, by country: each from its first day on. Nepal rests on Saturdays, and on Sundays
+# too in a trial of 2022 (its government's decisions of 9 May and 6 June of that year).
+WEEKENDS: dict[str, tuple[tuple[date, tuple[int, ...]], ...]] = {
+    "NP": (
+        (date.min, (SATURDAY,)),
+        (date(2022, 5, 15), (SATURDAY, SUNDAY)),
+        (date(2022, 6, 15), (SATURDAY,)),
+    ),
+}
+WEEKENDS_EDITION = 1
 # The tables fill in a year when it is first asked for, and count it as known before they have.
 _one_at_a_time = Lock()
 
@@ -52,8 +63,12 @@ class Calendar:
     def _is_working_weekday(self, day: date) -> bool:
         if self.weekend is not None:
             return day.weekday() not in self.weekend
+        if self.country in WEEKENDS:
+            return day.weekday() not in _own_weekend(self.country, day)
         with _one_at_a_time:
-            return not _holidays(self.country, self.subdivision).is_weekend(day)
+            table = _holidays(self.country, self.subdivision)
+            table.get(day)  # fills the year in, with the weekend days that its government made working days
+            return not table.is_weekend(day) or day in table.weekend_workdays
 
     def business_day_after(self, day: date, count: int = 1) -> date:
         """The `count`-th business day strictly after `day`. Raises InputError if a whole year holds too few."""
@@ -124,8 +139,8 @@ def known_country(country: str, subdivision: str | None = None) -> str:
 
 @lru_cache
 def table_version() -> str:
-    """Which edition of the holiday tables decided: kept on every survey."""
-    return f"holidays {version('holidays')}"
+    """Which edition of the holiday tables, and of our own beside them, decided: kept on every survey."""
+    return f"holidays {version('holidays')}, weekends {WEEKENDS_EDITION}"
 
 
 def dates(days: Sequence[str]) -> frozenset[date]:
@@ -144,6 +159,11 @@ def _why_skipped(day: date, calendar: Calendar) -> str:
     return calendar.holiday(day) or "weekend"
 
 
+def _own_weekend(country: str, day: date) -> tuple[int, ...]:
+    return next(weekend for since, weekend in reversed(WEEKENDS[country]) if day >= since)
+
+
 @lru_cache(maxsize=300)
 def _holidays(country: str, subdivision: str | None) -> holidays.HolidayBase:
-    return holidays.country_holidays(country, subdiv=subdivision)
+    """The country's table. Names are English wherever it has them; the days are the same in every language."""
+    return holidays.country_holidays(country, subdiv=subdivision, language="en_US")

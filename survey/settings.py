@@ -7,6 +7,7 @@ import json
 import os
 import secrets
 import tempfile
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -38,6 +39,7 @@ class Settings(BaseSettings):
     twilio_from: str = ""
     twilio_api_base: str | None = None
     twilio_timeout_seconds: int = Field(10, ge=1, le=60)
+    call_minute_price: Decimal = Field(Decimal("0.014"), ge=0, le=100)
 
     smtp_url: str | None = None
     mail_from: str = "survey@example.com"
@@ -46,7 +48,7 @@ class Settings(BaseSettings):
 
     log_level: str = "INFO"
     worker_concurrency: int = Field(10, ge=1, le=100)
-    tick_seconds: int = Field(5, ge=1, le=60)
+    tick_seconds: int = Field(1, ge=1, le=60)
 
     @field_validator("database_url")
     @classmethod

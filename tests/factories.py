@@ -187,6 +187,10 @@ def campaign(places: list[Site] | None = None, *, launched: bool = True, **given
                 "rate_denominator": 2,
                 "languages": ["en", "es", "fr"],
                 "caller_id": "+12125550100",
+                # So wide that only tests which ask for it are paced.
+                "calls_per_second": 100,
+                "live_calls": 10_000,
+                "emails_per_minute": 60_000,
             }
             | given
         )

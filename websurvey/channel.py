@@ -6,14 +6,14 @@ The attempt's link is bound in one conditional update before the relay hears of 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from email.message import EmailMessage
 from threading import Lock
 from urllib.parse import urlsplit
 
 from sqlalchemy import select, update
 
-from survey import attempts, clock, lifecycle, logs
+from survey import attempts, breakers, clock, lifecycle, logs
 from survey.db import db, released
 from survey.errors import InputError, ProviderError, SettingsError
 from survey.models import Attempt, AttemptState, Channel, Outcome, Survey
@@ -25,6 +25,7 @@ from websurvey.mailer import MessageRefused, Relay, RelayUnavailable, relay_addr
 
 TRY_AGAIN_AFTER = timedelta(minutes=15)
 IN_DOUBT_AFTER = timedelta(minutes=10)
+NO_RELAY = "no mail relay can be used: correct SMTP_URL and MAIL_FROM"
 
 log = logs.logger("websurvey")
 
@@ -57,15 +58,18 @@ class WebChannel:
             return
         relay = self._current_relay()
         if relay is None:
+            breakers.failed(Channel.WEB, NO_RELAY, attempt.claimed_at)
             _put_back(attempt_id, lifecycle.locked(attempt.survey_id))
             db.session.commit()
             return
+        claimed_at = attempt.claimed_at
         letter = _letter(attempt, relay.sender)
         if letter is None:
             db.session.commit()
             return
         with released():
             trouble = _trouble_sending(relay, letter)
+        _tell_breaker(trouble, claimed_at)
         _settle(letter, trouble)
         db.session.commit()
 
@@ -173,6 +177,14 @@ def _trouble_sending(relay: Relay, letter: Letter) -> ProviderError | None:
         log.warning("email not taken", attempt=letter.attempt_id, reason=str(trouble))
         return trouble
     return None
+
+
+def _tell_breaker(trouble: ProviderError | None, claimed_at: datetime | None) -> None:
+    """Whether the relay works: it does when it takes a message, or refuses one for that message's own sake."""
+    if trouble is None or isinstance(trouble, MessageRefused):
+        breakers.worked(Channel.WEB)
+    else:
+        breakers.failed(Channel.WEB, str(trouble), claimed_at)
 
 
 def _settle(letter: Letter, trouble: ProviderError | None) -> None:

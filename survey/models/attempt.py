@@ -55,10 +55,9 @@ class Attempt(Base):
            \\--survey closed--> cancelled <--guard says no--/           \\--refused, or swept--> ended
 
     `due_at` is the schedule. `started_at` is the intent: committed before the network hears of it, so an attempt that
-    was started is never started again. `hours_end_at` and `billed_seconds` (when the calling hours end that a call was
-    begun in, and how long it was connected) have their places, but are not filled yet. `provider_id` is the call SID or
-    the Message-ID. `token_hash` is of the link that was sent; the link itself is stored nowhere. FAILED
-    may be tried again, DEAD never can be.
+    was started is never started again. `hours_end_at` is when a call must no longer ring, `billed_seconds` how long it
+    was connected (empty when nobody picked up). `provider_id` is the call SID or the Message-ID. `token_hash` is of the
+    link that was sent; the link itself is stored nowhere. FAILED may be tried again, DEAD never can be.
     """
 
     __tablename__ = "attempts"

@@ -17,8 +17,8 @@ class Breaker(Base):
                                                \\<------------------------ it failed -------/
 
     One row a channel, made by its first failure. `failures` counts those in a row, `openings` how often it has opened
-    without having worked in between, `reason` is the last failure in plain words. Open while `opened_at` is set.
-    The row's place is made; nothing writes or reads it yet.
+    without having worked in between, `reason` is the last failure in plain words. Open while `opened_at` is set; of the
+    attempts claimed up to that moment none may begin. See survey/breakers.py.
     """
 
     __tablename__ = "breakers"

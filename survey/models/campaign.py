@@ -49,9 +49,13 @@ class Campaign(Base):
     only ones asked about. Hours are local to the customer, weekday numbers from Monday = 0; `hours_by_weekday` names
     those of single weekdays ({"5": ["10:00", "16:00"]}) that differ from `call_from` and `call_until`.
 
-    `rate` holds for calls before the first published rate. Places are made, but nothing uses them yet, for target
-    sampling between `floor` and `ceiling`, `caller_ids` by country, the paces, `reminders` and the `spend_cap` (in
-    hundredths of the currency in which calls are paid): a campaign file cannot name them.
+    `rate` holds for calls before the first published rate. With target sampling each agent's rate is set week by week
+    between `rate_floor` and `rate_ceiling`; `rates_set_for` is the Monday of the week for which that was done last.
+
+    `caller_ids` by two-letter country go before `caller_id`. No more than `calls_per_second` and `emails_per_minute`
+    go out, `live_calls` at a time, and none once their minutes could cost more than the `spend_cap` (in hundredths of
+    the currency in which calls are paid). The place for `reminders` is made, but nothing uses it yet: a campaign file
+    cannot name them.
     """
 
     __tablename__ = "campaigns"
@@ -97,6 +101,7 @@ class Campaign(Base):
     floor_denominator: Mapped[int] = mapped_column(default=100)
     ceiling_numerator: Mapped[int] = mapped_column(default=1)
     ceiling_denominator: Mapped[int] = mapped_column(default=1)
+    rates_set_for: Mapped[date | None]
     queues: Mapped[list[str]] = mapped_column(default=list)
     topics: Mapped[list[str]] = mapped_column(default=list)
     min_talk_seconds: Mapped[int] = mapped_column(default=10)
@@ -130,9 +135,9 @@ class Campaign(Base):
         return Fraction(self.rate_numerator, self.rate_denominator)
 
     @property
-    def floor(self) -> Fraction:
+    def rate_floor(self) -> Fraction:
         return Fraction(self.floor_numerator, self.floor_denominator)
 
     @property
-    def ceiling(self) -> Fraction:
+    def rate_ceiling(self) -> Fraction:
         return Fraction(self.ceiling_numerator, self.ceiling_denominator)

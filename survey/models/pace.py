@@ -12,10 +12,7 @@ from survey.models.attempt import Channel
 
 
 class Pace(Base):
-    """Its row is to be locked while attempts are claimed: claims take turns, so their slots never overlap.
-
-    The row's place is made; nothing writes or reads it yet.
-    """
+    """The next turn is free at `free_at`. Locked while attempts are claimed, so that no two get the same turn."""
 
     __tablename__ = "paces"
 

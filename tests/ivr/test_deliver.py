@@ -12,10 +12,10 @@ from twilio.rest import Client
 from ivr import channel
 from ivr.channel import IvrChannel, backoff
 from ivr.client import OurHttpClient, rebased, twilio_client
-from survey import attempts, clock
+from survey import attempts, breakers, clock
 from survey.db import db
 from survey.errors import SettingsError
-from survey.models import Attempt, AttemptState, Outcome
+from survey.models import Attempt, AttemptState, Breaker, Channel, Outcome
 from tests import factories
 from tests.ivr.network import CREATED, canned, closed_port, pointed_at
 from tests.ivr.phone import BASE, dialled, id_of, reloaded
@@ -283,3 +283,61 @@ def test_the_number_is_logged_nowhere(
         twilio_client().calls.list(to="+12125550142")
     captured = capsys.readouterr()
     assert "5550142" not in captured.out + captured.err + caplog.text
+
+
+@pytest.mark.parametrize(
+    ("phone", "caller"),
+    [("+12125550142", "+12125550177"), ("+442079460123", "+442079460001"), ("+493012345678", "+12125550101")],
+)
+def test_a_customer_sees_the_campaigns_number_of_their_country(
+    app: Flask, attempt: Attempt, phone: str, caller: str
+) -> None:
+    attempt.survey.campaign.caller_ids = {"US": "+12125550177", "GB": "+442079460001"}
+    attempt.survey.customer.phone = phone
+    db.session.commit()
+    with canned() as network, pointed_at(app, network.url):
+        IvrChannel().deliver(id_of(attempt))
+    assert network.posts[0]["From"] == [caller]
+
+
+@pytest.mark.parametrize(
+    ("answer", "failures"),
+    [
+        ((201, CREATED), 0),
+        ((500, "broken"), 3),
+        ((0, "drop"), 3),
+        ((429, {"code": 20429, "message": "", "more_info": "", "status": 429}), 3),
+        ((401, {"code": 20003, "message": "", "more_info": "", "status": 401}), 3),
+        ((400, {"code": 21205, "message": "", "more_info": "", "status": 400}), 3),
+        ((400, {"code": 21211, "message": "", "more_info": "", "status": 400}), 0),
+        ((400, {"code": 21210, "message": "", "more_info": "", "status": 400}), 0),
+    ],
+    ids=[
+        "taken",
+        "broken",
+        "dropped",
+        "too many",
+        "no access",
+        "our address",
+        "bad number",
+        "one campaign's caller id",
+    ],
+)
+def test_the_breaker_hears_what_would_befall_every_call(
+    app: Flask, attempt: Attempt, answer: tuple[int, object], failures: int
+) -> None:
+    """Two failed before: what is the fault of one number, or no fault, ends the row."""
+    for _ in range(2):
+        breakers.failed(Channel.IVR, "", None)
+    db.session.commit()
+    with canned(answer) as network, pointed_at(app, network.url):
+        IvrChannel().deliver(id_of(attempt))
+    assert db.session.get_one(Breaker, Channel.IVR).failures == failures
+
+
+def test_a_network_that_is_down_is_left_alone(app: Flask, session: object) -> None:
+    with pointed_at(app, f"http://127.0.0.1:{closed_port()}"):
+        for _ in range(breakers.OPENS_AFTER):
+            IvrChannel().deliver(id_of(dialled()))
+    (breaker,) = breakers.open_now()
+    assert breaker.reason == "no connection to the phone network was made"

@@ -208,3 +208,72 @@ def test_a_call_whose_first_webhook_comes_while_twilio_is_asked_is_not_given_up(
     assert reconciling.settle_doubtful() == 0
     row = reloaded(attempt)
     assert (row.state, row.provider_id) == (AttemptState.UNDERWAY, SID)
+
+
+def test_a_call_is_looked_for_under_the_number_it_was_placed_from(
+    app: Flask, attempt: Attempt, at_noon: clock.ManualClock
+) -> None:
+    """Though the campaign has another number by now."""
+    with canned((500, "broken")) as network, pointed_at(app, network.url):
+        IvrChannel().deliver(id_of(attempt))
+        placed_from = network.posts[0]["From"]
+        reloaded(attempt).survey.campaign.caller_id = "+12125550199"
+        db.session.commit()
+        _later(at_noon, minutes=2)
+        IvrChannel().reconcile()
+    assert {tuple(query["From"]) for _, query in network.gets} == {tuple(placed_from)}
+
+
+# --- calls still queued at Twilio when their hours end ---
+
+CANCELLED = (200, {"sid": SID, "status": "canceled"})
+
+
+def out(hours_end_in: timedelta) -> Attempt:
+    return dialled(state=AttemptState.UNDERWAY, provider_id=SID, hours_end_at=clock.now() + hours_end_in)
+
+
+def test_a_call_still_queued_when_its_hours_end_is_cancelled(app: Flask, session: object) -> None:
+    attempt = out(timedelta(seconds=45))
+    with canned(CANCELLED) as network, pointed_at(app, network.url):
+        network.listing = [listed(status="queued")]
+        assert IvrChannel().reconcile() == 1
+        assert IvrChannel().reconcile() == 0
+    assert network.posts == [{"Status": ["canceled"]}]
+    row = reloaded(attempt)
+    assert (row.state, row.outcome, row.detail) == (AttemptState.ENDED, Outcome.FAILED, reconciling.TAKEN_BACK)
+    assert row.survey.plan_at is not None, "it is planned anew"
+
+
+@pytest.mark.parametrize("status", ["ringing", "in-progress", "completed"])
+def test_a_call_that_rings_or_is_talked_on_goes_on(app: Flask, session: object, status: str) -> None:
+    attempt = out(timedelta(0))
+    with canned(CANCELLED) as network, pointed_at(app, network.url):
+        network.listing = [listed(status=status)]
+        assert IvrChannel().reconcile() == 0
+    assert network.posts == []
+    assert reloaded(attempt).state is AttemptState.UNDERWAY
+
+
+def test_before_its_hours_end_a_call_may_wait(app: Flask, session: object) -> None:
+    out(timedelta(seconds=46))
+    with canned(CANCELLED) as network, pointed_at(app, network.url):
+        assert IvrChannel().reconcile() == 0
+    assert network.gets == [] and network.posts == []
+
+
+def test_a_call_that_began_to_ring_while_it_was_taken_back_is_left_to_its_callback(app: Flask, session: object) -> None:
+    attempt = out(timedelta(0))
+    with canned((200, {"sid": SID, "status": "in-progress"})) as network, pointed_at(app, network.url):
+        network.listing = [listed(status="queued")]
+        assert IvrChannel().reconcile() == 0
+    assert reloaded(attempt).state is AttemptState.UNDERWAY
+
+
+def test_a_silent_calls_length_is_learned_with_its_end(app: Flask, session: object, at_noon: clock.ManualClock) -> None:
+    attempt = dialled(state=AttemptState.UNDERWAY, provider_id=SID)
+    with canned() as network, pointed_at(app, network.url):
+        network.listing = [listed(status="completed") | {"duration": "61"}]
+        _later(at_noon, minutes=5)
+        assert IvrChannel().reconcile() == 1
+    assert reloaded(attempt).billed_seconds == 61

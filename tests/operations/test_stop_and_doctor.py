@@ -11,11 +11,11 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from operations import doctor
-from survey import standstill
+from survey import breakers, standstill
 from survey.clock import ManualClock
 from survey.db import db
 from survey.errors import Refused
-from survey.models import AuditEntry
+from survey.models import AuditEntry, Channel
 from survey.settings import Settings
 from tests import factories
 
@@ -40,10 +40,21 @@ def test_nothing_to_lift_is_refused(app: Flask, at_noon: ManualClock) -> None:
 
 def test_health_and_readiness(client: FlaskClient, at_noon: ManualClock) -> None:
     assert client.get("/healthz").get_json() == {"status": "ok"}
-    assert client.get("/readyz").get_json() == {"status": "ok", "contact": "going on"}
+    working = {"ivr": "working", "web": "working"}
+    assert client.get("/readyz").get_json() == {"status": "ok", "contact": "going on", "channels": working}
     standstill.begin("test")
     db.session.commit()
     assert client.get("/readyz").get_json()["contact"] == "stopped"
+
+
+def test_readiness_tells_of_a_channel_that_keeps_failing(client: FlaskClient, at_noon: ManualClock) -> None:
+    for _ in range(breakers.OPENS_AFTER):
+        breakers.failed(Channel.IVR, "correct the password", None)
+    db.session.commit()
+    ready = client.get("/readyz")
+    assert ready.status_code == 200, "answers still come in"
+    assert ready.get_json()["channels"] == {"ivr": "failing", "web": "working"}
+    assert "password" not in ready.text
 
 
 def test_metrics_count_without_naming(client: FlaskClient, at_noon: ManualClock) -> None:

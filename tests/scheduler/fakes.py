@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 
 from sqlalchemy import select
 
 from survey import attempts
 from survey.db import db
 from survey.models import Attempt, AttemptState, Channel
+
+
+class Jobs(list[int]):
+    """A queue that only notes: the ids handed to it; `turns` says when each has its turn."""
+
+    def __init__(self) -> None:
+        self.turns: dict[int, datetime] = {}
+
+    def __call__(self, attempt_id: int, turn_at: datetime) -> None:
+        self.append(attempt_id)
+        self.turns[attempt_id] = turn_at
 
 
 class NotingChannel:

@@ -31,7 +31,7 @@ from survey.models import (
 )
 from tests import factories as make
 from tests.conftest import NOON
-from tests.scheduler.fakes import NotingChannel, channels, taking_it
+from tests.scheduler.fakes import Jobs, NotingChannel, channels, taking_it
 
 EVERYBODY = {"rate_numerator": 1, "rate_denominator": 1}
 
@@ -42,14 +42,14 @@ def test_one_turn_draws_plans_claims_and_closes(session: scoped_session[Session]
     expired = make.survey(within=campaign, deadline=NOON)
     due = make.attempt(make.survey(within=campaign, plan_at=None))
     db.session.commit()
-    jobs: list[int] = []
-    report = clockwork.turn(jobs.append, channels(NotingChannel()))
+    jobs = Jobs()
+    report = clockwork.turn(jobs, channels(NotingChannel()))
     assert [draw.drawn for draw in report.draws] == [1]
     assert report.expired == 1
     assert (report.tick.planned, jobs) == (1, [due.id])
     db.session.expire_all()
     assert expired.disposition is Disposition.NEVER_ATTEMPTED
-    quiet = clockwork.turn(jobs.append, channels(NotingChannel()))
+    quiet = clockwork.turn(jobs, channels(NotingChannel()))
     assert (quiet.draws, quiet.expired, quiet.tick.planned, quiet.tick.claimed) == ((), 0, 0, ())
 
 
@@ -59,10 +59,10 @@ def test_a_turn_looks_for_fresh_calls_only_and_a_draw_for_all(
     campaign = make.campaign()
     make.call(place=campaign.sites[0], ended_at=NOON - timedelta(days=8))
     db.session.commit()
-    assert clockwork.turn([].append, channels(NotingChannel())).draws == ()
+    assert clockwork.turn(Jobs(), channels(NotingChannel())).draws == ()
     make.call(place=campaign.sites[0], ended_at=NOON - timedelta(days=1))
     db.session.commit()
-    turn = clockwork.turn([].append, channels(NotingChannel()))
+    turn = clockwork.turn(Jobs(), channels(NotingChannel()))
     assert [report.decided for report in turn.draws] == [1], "the fresh one alone: looking for the old one takes long"
     assert [report.decided for report in clockwork.draw()] == [1]
 
@@ -72,8 +72,7 @@ def test_channels_are_asked_to_settle_what_is_in_doubt(session: scoped_session[S
         def reconcile(self) -> int:
             return 2
 
-    assert clockwork.turn([].append, channels(Settling())).reconciled == 4
-    assert clockwork.turn([].append, channels(Settling()), reconcile=False).reconciled == 0
+    assert clockwork.turn(Jobs(), channels(Settling())).reconciled == 4
 
 
 def test_the_clockwork_decides_on_the_announced_day(app: Flask, session: scoped_session[Session]) -> None:
@@ -135,8 +134,8 @@ def test_jumping_from_due_to_due_plays_a_whole_survey(session: scoped_session[Se
     while (due_at := clockwork.next_due_at()) is not None and turns < 30:
         turns += 1
         at_noon.move_to(due_at)
-        claimed: list[int] = []
-        clockwork.turn(claimed.append, channels(NotingChannel()))
+        claimed = Jobs()
+        clockwork.turn(claimed, channels(NotingChannel()))
         for attempt_id in sorted(claimed):
             dispatch.deliver(attempt_id, channels(NotingChannel(nobody_there)))
     made = db.session.query(Attempt).order_by(Attempt.ordinal).all()
@@ -209,7 +208,7 @@ def test_only_the_leaders_clockwork_works(app: Flask, database_url: str, two: tu
     db.session.commit()
     other.renew()
     metronome = BackgroundScheduler()
-    clockwork.schedule(metronome, app, one, channels(NotingChannel()), lambda _: None, tick_seconds=1)
+    clockwork.schedule(metronome, app, one, channels(NotingChannel()), Jobs(), tick_seconds=1)
     metronome.start()
     try:
         time.sleep(1.5)

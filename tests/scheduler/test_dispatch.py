@@ -27,7 +27,7 @@ from survey.models import (
 )
 from tests import factories as make
 from tests.conftest import NOON
-from tests.scheduler.fakes import NotingChannel, channels, taking_it
+from tests.scheduler.fakes import Jobs, NotingChannel, channels, taking_it
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def again(attempt_id: int) -> Attempt:
 
 def queued(due: Attempt) -> int:
     """Claims the attempt, as a tick would, and commits."""
-    assert claim_due() == [due.id]
+    assert list(claim_due()) == [due.id]
     attempt_id = due.id
     db.session.commit()
     return attempt_id
@@ -55,9 +55,9 @@ def queued(due: Attempt) -> int:
 
 
 def test_what_is_due_is_claimed_once(due: Attempt) -> None:
-    assert claim_due() == [due.id]
+    assert list(claim_due()) == [due.id]
     assert (again(due.id).state, again(due.id).claimed_at) == (AttemptState.QUEUED, NOON)
-    assert claim_due() == []
+    assert claim_due() == {}
 
 
 def test_what_is_not_due_or_may_not_go_on_is_not_claimed(due: Attempt) -> None:
@@ -65,22 +65,22 @@ def test_what_is_not_due_or_may_not_go_on_is_not_claimed(due: Attempt) -> None:
     paused = make.campaign([due.survey.site], state=CampaignState.PAUSED)
     make.attempt(make.survey(within=paused))
     db.session.flush()
-    assert claim_due() == []
+    assert claim_due() == {}
 
 
 def test_during_a_standstill_nothing_is_claimed(due: Attempt) -> None:
     stop = Standstill(begun_at=NOON, begun_by="test")
     db.session.add(stop)
     db.session.flush()
-    assert claim_due() == []
+    assert claim_due() == {}
     stop.in_force = False
     db.session.flush()
-    assert claim_due() == [due.id]
+    assert list(claim_due()) == [due.id]
 
 
 def test_the_earliest_deadline_goes_first(due: Attempt) -> None:
     sooner = make.attempt(make.survey(within=due.survey.campaign, deadline=due.survey.deadline - timedelta(hours=1)))
-    assert claim_due(limit=1) == [sooner.id]
+    assert list(claim_due(limit=1)) == [sooner.id]
 
 
 def test_two_machines_at_once_claim_each_attempt_once(app: Flask, at_noon: ManualClock) -> None:
@@ -115,15 +115,15 @@ def test_a_row_being_claimed_elsewhere_is_not_waited_for(due: Attempt) -> None:
     with db.engine.connect() as other:
         other.execute(select(Attempt.id).where(Attempt.id == due.id).with_for_update())
         db.session.execute(text("SET LOCAL lock_timeout = '2s'"))
-        assert claim_due() == []
+        assert claim_due() == {}
         other.rollback()
-    assert claim_due() == [due.id]
+    assert list(claim_due()) == [due.id]
 
 
 def test_a_tick_plans_claims_and_enqueues(due: Attempt) -> None:
     make.survey(within=due.survey.campaign)
-    jobs: list[int] = []
-    report = tick(jobs.append)
+    jobs = Jobs()
+    report = tick(jobs)
     assert (report.planned, report.claimed) == (1, (due.id,))
     assert jobs == [due.id]
 
@@ -131,7 +131,7 @@ def test_a_tick_plans_claims_and_enqueues(due: Attempt) -> None:
 def test_when_enqueuing_fails_nothing_is_claimed(due: Attempt) -> None:
     db.session.commit()
 
-    def broken(attempt_id: int) -> None:
+    def broken(attempt_id: int, turn_at: datetime) -> None:
         raise RuntimeError("the queue is not there")
 
     with pytest.raises(RuntimeError):
@@ -212,7 +212,7 @@ def test_a_worker_killed_between_intent_and_call_never_leads_to_a_second_call(
         deliver(attempt_id, channels(dying))
     db.session.rollback()
     at_noon.move_to(NOON + timedelta(hours=1))
-    assert sweep_lost() == 0 and claim_due() == []
+    assert sweep_lost() == 0 and claim_due() == {}
     assert not deliver(attempt_id, channels(other))
     assert again(attempt_id).state is AttemptState.DIALLING
 
@@ -237,8 +237,8 @@ def test_a_refused_attempt_is_not_burnt(due: Attempt) -> None:
     db.session.commit()
     deliver(attempt_id, channels(NotingChannel()))
     again(attempt_id).survey.customer.consents_to_calls = None
-    jobs: list[int] = []
-    assert tick(jobs.append).planned == 1
+    jobs = Jobs()
+    assert tick(jobs).planned == 1
     (new,) = db.session.scalars(select(Attempt).where(Attempt.state == AttemptState.PLANNED)).all()
     assert (new.channel, new.reason) == (Channel.IVR, "first call")
 
@@ -246,7 +246,8 @@ def test_a_refused_attempt_is_not_burnt(due: Attempt) -> None:
 @pytest.mark.parametrize(
     ("minutes_later", "delivered"),
     [
-        (7 * 60 - 1, True),  # 19:59 in New York
+        (7 * 60 - 2, True),  # 19:58 in New York
+        (7 * 60 - 1, False),  # 19:59: it might ring on after eight
         (7 * 60, False),  # 20:00
         (20 * 60 - 1, False),  # 08:59 on Friday
         (20 * 60, True),  # 09:00

@@ -19,6 +19,7 @@ from survey.clock import ManualClock
 from survey.db import db
 from survey.models import Attempt, AttemptState
 from tests import factories as make
+from tests.conftest import NOON
 from tests.scheduler.fakes import NotingChannel, channels, taking_it
 
 
@@ -68,8 +69,8 @@ def test_a_job_commits_with_its_attempt(queue: Queue, due: list[int]) -> None:
 
 
 def test_a_job_goes_when_its_transaction_does(queue: Queue, due: list[int]) -> None:
-    for attempt_id in claim_due():
-        queue.enqueue(attempt_id)
+    for attempt_id, turn_at in claim_due().items():
+        queue.enqueue(attempt_id, turn_at)
     assert job_rows() == 3
     db.session.rollback()
     assert job_rows() == 0
@@ -91,7 +92,7 @@ def test_a_worker_delivers_what_was_enqueued(queue: Queue, due: list[int], notin
 def test_a_job_enqueued_twice_delivers_once(queue: Queue, due: list[int], noting: NotingChannel) -> None:
     tick(queue.enqueue)
     for attempt_id in due:
-        queue.enqueue(attempt_id)
+        queue.enqueue(attempt_id, NOON)
     db.session.commit()
     queue.run_worker(4, until_empty=True)
     assert sorted(noting.delivered) == due

@@ -10,10 +10,10 @@ import pytest
 from flask import Flask
 from sqlalchemy.exc import OperationalError
 
-from survey import attempts, lifecycle
+from survey import attempts, breakers, lifecycle
 from survey.clock import ManualClock
 from survey.db import db
-from survey.models import Attempt, AttemptState, Channel, Disposition, OptOutSource, Outcome
+from survey.models import Attempt, AttemptState, Breaker, Channel, Disposition, OptOutSource, Outcome
 from survey.vault import token_hash
 from tests import factories
 from tests.websurvey.support import Mailbox, body, dialling, free_port, fresh, link_of, sent_link, set_to
@@ -278,3 +278,32 @@ def test_many_threads_that_begin_at_once_share_one_relay(app: Flask, monkeypatch
             thread.join(20)
     assert len(found) == 4
     assert found[0] is not None and len(set(map(id, found))) == 1
+
+
+@pytest.mark.parametrize(
+    ("replies", "failures"),
+    [
+        ({}, 0),
+        ({"mail_reply": "421 4.3.2 closing"}, 3),
+        ({"hang_up_on_data": True}, 3),
+        ({"rcpt_reply": "550 5.1.1 no such user"}, 0),
+    ],
+    ids=["taken", "closing", "broken off", "no such mailbox"],
+)
+def test_the_breaker_hears_what_would_befall_every_letter(
+    channel: WebChannel, mailbox: Mailbox, replies: dict[str, object], failures: int
+) -> None:
+    for _ in range(2):
+        breakers.failed(Channel.WEB, "", None)
+    for name, value in replies.items():
+        setattr(mailbox, name, value)
+    channel.deliver(dialling())
+    assert db.session.get_one(Breaker, Channel.WEB).failures == failures
+
+
+def test_without_a_relay_the_channel_is_left_alone(app: Flask) -> None:
+    with set_to(app, smtp_url=None):
+        for _ in range(breakers.OPENS_AFTER):
+            WebChannel().deliver(dialling())
+    (breaker,) = breakers.open_now()
+    assert (breaker.channel, breaker.reason) == (Channel.WEB, channel_module.NO_RELAY)
