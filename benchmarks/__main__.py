@@ -6,13 +6,14 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import answer_webhook, api_calls, call_import, timelapse
+from benchmarks import answer_webhook, api_calls, call_import, dispatch, timelapse
 from benchmarks.frame import FULL, QUICK, Benchmark, Figure
 
 BENCHMARKS: dict[str, Benchmark] = {
     "answer-webhook": answer_webhook.measure,
     "api-calls": api_calls.measure,
     "call-import": call_import.measure,
+    "dispatch": dispatch.measure,
     "time-lapse": timelapse.measure,
 }
 

@@ -73,6 +73,9 @@ class Recorded:
 def replay(campaign: Campaign) -> Difference | None:
     """The first difference between the campaign's draws and their recomputation, in the order decided, or None.
 
+    That a survey gave way to a newer call is a decision on that call: where another campaign of the organisation made
+    it, that one's replay tells of it.
+
     Raises Refused when the campaign was never launched.
     """
     return next(_differences(campaign), None)

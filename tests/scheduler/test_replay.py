@@ -177,21 +177,45 @@ def test_a_drawn_call_without_a_survey_is_named(drawn: Campaign) -> None:
     assert found(drawn).what == "having a survey"
 
 
-def test_a_supersession_that_was_undone_is_named(drawn: Campaign) -> None:
-    superseded = db.session.scalars(
+def gave_way(of: Campaign, *, to_a_call_of: Campaign) -> Survey:
+    """The first survey of one campaign that gave way to a call which the other campaign decided."""
+    newer = select(Draw.call_id).where(Draw.campaign_id == to_a_call_of.id)
+    return db.session.scalars(
         select(Survey)
-        .where(Survey.superseded_by_call_id.is_not(None), Survey.campaign_id == drawn.id)
+        .where(Survey.campaign_id == of.id, Survey.superseded_by_call_id.in_(newer))
         .order_by(Survey.id)
-    ).first()
-    assert superseded is not None
+        .limit(1)
+    ).one()
+
+
+def undo(superseded: Survey) -> int:
+    """Bends the survey as if it had gone on for a day; returns its call's id."""
     call_id = superseded.call_id
     bend(
         "UPDATE surveys SET superseded_by_call_id = NULL, closed_at = closed_at + interval '1 day' WHERE id = :id",
         id=superseded.id,
     )
+    return call_id
+
+
+def test_a_supersession_that_was_undone_is_named(drawn: Campaign) -> None:
+    call_id = undo(gave_way(drawn, to_a_call_of=drawn))
     assert found(drawn) == Difference(
         f"with id {call_id}", "the newer call's id that superseded it", "None", found(drawn).recomputed
     )
+
+
+def test_which_call_a_survey_gave_way_to_is_told_by_the_campaign_that_decided_that_call(drawn: Campaign) -> None:
+    other = db.session.scalars(select(Campaign).where(Campaign.id != drawn.id)).one()
+    customers = [make.customer(drawn.organisation_id) for _ in range(6)]
+    for hours, place in ((2, drawn.sites[0]), (1, other.sites[0])):
+        for n, customer in enumerate(customers):
+            ended_at = clock.now() - timedelta(hours=hours)
+            make.call(place=place, customer=customer, ended_at=ended_at, external_id=f"{hours} hours ago, {n}")
+        draw_all()
+    call_id = undo(gave_way(drawn, to_a_call_of=other))
+    assert replay(drawn) is None
+    assert found(other).call == f"with id {call_id}"
 
 
 def test_a_call_from_before_the_launch_is_named(drawn: Campaign) -> None:
