@@ -14,9 +14,10 @@ from collections.abc import Generator
 from contextlib import suppress
 from typing import IO
 
-from intake.reading import Chunk, Reading, chunks, fewer_collections
+from intake.reading import Chunk, Reading, chunks
 from survey import vault
 from survey.errors import AftercallError, Refused
+from survey.garbage import fewer_collections
 from survey.settings import PROJECT
 
 

@@ -21,12 +21,13 @@ from intake.aside import chunks_from_aside
 from intake.call_rows import SiteFacts
 from intake.call_store import CallStore, Outcome
 from intake.cases import Fate
+from intake.constant_dates import DATE_FIELDS, check_constants
 from intake.contacts import ContactsFile, staged
 from intake.formats import Table, as_text, given_table, open_table
 from intake.journal import Journal
 from intake.mapping import CALL_FIELDS, CallMapping, DateOrder, guessed, position, positions
 from intake.moments import is_numeric_date, order_shown_by
-from intake.reading import Chunk, Reading, RejectedRow, chunks, fewer_collections
+from intake.reading import Chunk, Reading, RejectedRow, chunks
 from intake.rejects import RejectsFile
 from intake.reports import ImportReport, begin, file_sha256, keep
 from intake.rows import Row
@@ -34,6 +35,7 @@ from intake.staff import Staff, roster_names
 from survey import clock, settings
 from survey.db import db
 from survey.errors import InputError, NotFound
+from survey.garbage import fewer_collections
 from survey.models import ImportKind, Organisation, Site
 from survey.turns import import_under_way
 
@@ -109,8 +111,8 @@ def open_calls(source: Path | GivenRows, options: CallOptions) -> Table:
 def reading_of(table: Table, options: CallOptions, mapping: CallMapping | None = None) -> Reading:
     """How the table is to be read: the mapping complete, sites and roster looked up, the order of its dates settled.
 
-    `mapping` goes before the options' own. Raises InputError where no call could be made of the table's columns or the
-    dates may be read in two ways, NotFound for an unknown organisation or site.
+    `mapping` goes before the options' own. Raises InputError where no call could be made of the table's columns, or
+    dates, the mapping's own among them, may be read in two ways; NotFound for an unknown organisation or site.
     """
     organisation = find_organisation(options.organisation)
     sites, site = _sites(organisation.id, options.site)
@@ -131,6 +133,7 @@ def reading_of(table: Table, options: CallOptions, mapping: CallMapping | None =
         order=options.date_order or complete.date_order,
         now=clock.now(),
     )
+    check_constants(complete, reading.order)
     return reading if reading.order else _with_order(reading)
 
 
@@ -284,7 +287,7 @@ def _complete(mapping: CallMapping, table: Table, has_site: bool) -> CallMapping
 
 def _with_order(reading: Reading) -> Reading:
     """With what the file's own dates say about their order; asks the whole file only when its first rows need it."""
-    columns = [name for name in ("date", "started_at", "ended_at", "recorded_at") if name in reading.places]
+    columns = [name for name in DATE_FIELDS if name in reading.places]
     columns = [name for name in columns if not _has_formats(reading.mapping, name)]
     places = [reading.places[name] for name in columns]
     if not any(is_numeric_date(text) for _, text in _dates(places, islice(reading.table.rows(), PEEK))):

@@ -18,12 +18,18 @@ from intake.mapping import CallMapping, DateOrder
 from intake.rows import RowFault, shown
 from survey.errors import InputError
 
-# Formats that strptime has no sign for: a spreadsheet's day number, and seconds since 1970 in UTC.
-EXCEL, EPOCH = "excel", "epoch"
+# Formats that strptime has no sign for: a spreadsheet's day number, and seconds or milliseconds since 1970 in UTC.
+EXCEL, EPOCH, EPOCH_MS = "excel", "epoch", "epoch-ms"
+_SINCE_1970 = {EPOCH: 1, EPOCH_MS: 1000}
+_UNITS = {EPOCH: "seconds", EPOCH_MS: "milliseconds"}
 EARLIEST_YEAR, LATEST_YEAR = 1990, 2100
+_FIRST_SECOND = int(datetime(EARLIEST_YEAR, 1, 1, tzinfo=UTC).timestamp())
+_LAST_SECOND = int(datetime(LATEST_YEAR + 1, 1, 1, tzinfo=UTC).timestamp())
 EXCEL_DAY_ZERO = date(1899, 12, 30)
 MISSING_TIME = "local times that the clock change skipped (read an hour later)"
 DOUBLE_TIME = "local times that the clock change repeated (read as the first)"
+
+UNCLEAR = "may be day first or month first"
 
 _MONTH_NAMES = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _MONTHS = {m: n for n, m in enumerate(_MONTH_NAMES, start=1)}
@@ -33,6 +39,7 @@ _NUMERIC = re.compile(r"(\d{1,2})([-/.])(\d{1,2})\2(\d{4}|\d{2})")
 _DAY_MONTH = re.compile(r"(\d{1,2})(?:[-/ ]|\. ?)([a-z]{3,9})\.?[-/ ,]+(\d{4}|\d{2})", re.I)
 _MONTH_DAY = re.compile(r"([a-z]{3,9})\.?[-/ ]+(\d{1,2})[-/ ,]+(\d{4}|\d{2})", re.I)
 _TIME = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2})(?:[.,]\d{1,9})?)?(?:\s*([ap])\.?m\.?)?", re.I)
+_COUNT = re.compile(r"-?\d{1,18}(?:\.\d{1,9})?")
 _FRACTION = re.compile(r"0?[.,]\d{1,20}|0")
 _DATE_TIME = re.compile(r"(.*\d{2,4})(?:T|,?\s+)(\d{1,2}:\d{2}.*?)\s*(Z|UTC|GMT|[+-]\d{2}(?::?\d{2})?)?", re.I)
 
@@ -76,12 +83,16 @@ class Moments:
         if not self.datetime_formats and (plain := _iso_moment(text)) is not None:
             _plausible(plain, text, column)
             return plain
-        if EPOCH in self.datetime_formats and re.fullmatch(r"\d{9,10}(\.\d+)?", text):
-            return datetime.fromtimestamp(int(Decimal(text)), UTC)
+        counted = [form for form in self.datetime_formats if form in _SINCE_1970] if _COUNT.fullmatch(text) else []
+        for form in counted:
+            if (since_1970 := _since_1970(text, form)) is not None:
+                return since_1970
         by_format = _by_formats(text, self.datetime_formats, _unchanged)
         if by_format is not None:
             _plausible(by_format.date(), text, column)
             return by_format.replace(microsecond=0)
+        if counted:
+            raise _out_of_reason(text, counted, column)
         parts = _DATE_TIME.fullmatch(text) if len(text) <= _LONGEST else None
         if parts is None:
             raise RowFault("not a date with a time", column=column, detail=shown(text))
@@ -117,9 +128,10 @@ class Moments:
         first, second, last = int(match.group(1)), int(match.group(3)), match.group(4)
         if self.order == "ymd" and len(last) == 2:
             return _day(2000 + first, second, int(last), text)
-        if self.order is None and first <= 12 and second <= 12 and first != second:
-            raise RowFault("may be day first or month first", detail=shown(text))
-        day_first = self.order == "dmy" or (self.order is None and first > 12)
+        order = None if self.order == "ymd" else self.order  # it says nothing of dates with the year at their end
+        if order is None and first <= 12 and second <= 12 and first != second:
+            raise RowFault(UNCLEAR, detail=shown(text))
+        day_first = order == "dmy" or (order is None and first > 12)
         month, day = (second, first) if day_first else (first, second)
         return _day(_year(last), month, day, text)
 
@@ -240,13 +252,27 @@ def _iso_moment(text: str) -> datetime | None:
     return found.replace(microsecond=0) if found.microsecond else found
 
 
+def _since_1970(text: str, form: str) -> datetime | None:
+    """The moment that a count is, to the second; None where its year is out of all reason."""
+    seconds = int(Decimal(text) // _SINCE_1970[form])
+    return datetime.fromtimestamp(seconds, UTC) if _FIRST_SECOND <= seconds < _LAST_SECOND else None
+
+
+def _out_of_reason(text: str, counted: list[str], column: str) -> RowFault:
+    """Why a count is no moment; says which format would read it, if one does."""
+    reason = f"the year is not between {EARLIEST_YEAR} and {LATEST_YEAR}"
+    other = next((form for form in _SINCE_1970 if form not in counted and _since_1970(text, form) is not None), None)
+    hint = f" (is it {_UNITS[other]} since 1970? Then datetime_format is {other!r})" if other else ""
+    return RowFault(reason, column=column, detail=shown(text) + hint)
+
+
 def _unchanged(found: datetime) -> datetime:
     return found
 
 
 def _by_formats(text: str, formats: list[str], part: Callable[[datetime], Read]) -> Read | None:
     for form in formats:
-        if form in (EXCEL, EPOCH):
+        if form in (EXCEL, *_SINCE_1970):
             continue
         try:
             return part(datetime.strptime(text, form))  # noqa: DTZ007 (local times are placed afterwards)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import gc
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain, islice
@@ -25,8 +24,6 @@ CHUNK = 5_000
 ID_FIELDS = frozenset({"external_id", "leg"})
 # A chunk ends before that at so many characters, which are counted every so many rows.
 MOST_CHARACTERS, STEP = 8_000_000, 50
-# A chunk is thousands of small objects that nothing points back to: looking for circles among them finds none.
-GARBAGE = 10_000
 # Looks up what a contacts file says of calls, by their external ids.
 Join = Callable[[list[str]], Mapping[str, Mapping[str, str]]]
 
@@ -114,17 +111,6 @@ def chunks(reading: Reading, join: Join | None = None) -> Generator[Chunk]:
         yield Chunk(calls, rejected, told)
     if (notes := reader.notes + reading.table.notes) != told:
         yield Chunk([], [], notes)
-
-
-@contextmanager
-def fewer_collections() -> Iterator[None]:
-    """Within the block, unused objects that hold each other are looked for a good deal less often."""
-    before = gc.get_threshold()
-    gc.set_threshold(GARBAGE, *before[1:])
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
 
 
 def _batches(rows: Iterator[Row]) -> Iterator[list[Row]]:

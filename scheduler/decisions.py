@@ -6,16 +6,19 @@ a call that comes in late is decided as if it had been there in time, as far as 
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from fractions import Fraction
+from itertools import chain
 
 from scheduler.sampling import is_drawn
 from survey.models import DrawReason
 
 Order = tuple[datetime, str, str]
+# Looked up once, and not in the enum at every call.
+DRAWN, NOT_SELECTED, QUARANTINED = DrawReason.DRAWN, DrawReason.NOT_SELECTED, DrawReason.QUARANTINED
 
 
 # Made once a call: slots, and not frozen, which would make each several times dearer. Nothing changes them.
@@ -72,35 +75,51 @@ def decide(
     Superseded: a drawn call whose customer has a newer eligible call before anything was begun; the newer one takes its
     own draw, so it may be that neither is asked. An ineligible call supersedes nothing: it could not take the place.
     """
+    candidates, known = list(candidates), list(known)
     people = _People(known)
     reasons: dict[int, DrawReason] = {}
     newer_of: dict[int, Eligible] = {}
+    # Most customers call once: for those only chance decides, and nobody need remember them.
+    calls_of = Counter(chain.from_iterable(call.indexes for call in known))
+    calls_of.update(chain.from_iterable(call.indexes for call in candidates))
     for call in candidates:
-        others = people.same_customer(call.indexes)
+        if call.against is not None:
+            reasons[call.call_id] = call.against
+            continue
+        others: Collection[Eligible] = ()
+        for index in call.indexes:
+            if calls_of[index] > 1:
+                others = people.same_customer(call.indexes)
+                break
+        else:
+            reasons[call.call_id] = DRAWN if is_drawn(call.u, call.rate) else NOT_SELECTED
+            continue
         reasons[call.call_id] = reason = _reason(call, others, at, quarantine)
-        if reason in (DrawReason.DRAWN, DrawReason.NOT_SELECTED):
-            decided = Eligible(call.call_id, call.order, call.indexes, reason is DrawReason.DRAWN)
-            _supersede(decided, others, at, newer_of)
+        if reason is not QUARANTINED:
+            decided = Eligible(call.call_id, call.order, call.indexes, reason is DRAWN)
+            if others:
+                _supersede(decided, others, at, newer_of)
             people.add(decided)
     return Decisions(reasons, {older: newer.call_id for older, newer in newer_of.items()})
 
 
-def _reason(call: Candidate, others: Iterable[Eligible], at: datetime, quarantine: timedelta) -> DrawReason:
-    if call.against is not None:
-        return call.against
+def _reason(call: Candidate, others: Collection[Eligible], at: datetime, quarantine: timedelta) -> DrawReason:
+    """Of a call that may be asked about."""
     ended_at = call.order[0]
     for other in others:
-        if other.order < call.order and other.was_asked(at) and ended_at - other.order[0] < quarantine:
-            return DrawReason.QUARANTINED
-    return DrawReason.DRAWN if is_drawn(call.u, call.rate) else DrawReason.NOT_SELECTED
+        if other.was_asked(at) and other.order < call.order and ended_at - other.order[0] < quarantine:
+            return QUARANTINED
+    return DRAWN if is_drawn(call.u, call.rate) else NOT_SELECTED
 
 
-def _supersede(call: Eligible, others: Iterable[Eligible], at: datetime, newer_of: dict[int, Eligible]) -> None:
+def _supersede(call: Eligible, others: Collection[Eligible], at: datetime, newer_of: dict[int, Eligible]) -> None:
     """Notes the nearest newer call for each waiting one: this call for older ones, a newer one for this call."""
     for other in others:
-        older, newer = sorted((call, other), key=lambda eligible: eligible.order)
+        older, newer = (other, call) if other.order < call.order else (call, other)
+        if not older.is_waiting(at):
+            continue
         nearest = newer_of.get(older.call_id)
-        if older.is_waiting(at) and (nearest is None or newer.order < nearest.order):
+        if nearest is None or newer.order < nearest.order:
             newer_of[older.call_id] = newer
 
 
@@ -120,4 +139,6 @@ class _People:
         found = [calls for index in indexes if (calls := self._by_index.get(index))]
         if not found:
             return ()
+        if len(found) == 1:
+            return found[0]
         return {other.call_id: other for calls in found for other in calls}.values()

@@ -18,6 +18,7 @@ from survey import clock, lifecycle, turns
 from survey.calendars import table_version
 from survey.db import db
 from survey.errors import Refused
+from survey.garbage import fewer_collections
 from survey.models import (
     Attempt,
     AttemptState,
@@ -50,18 +51,29 @@ class DrawReport:
     def decided(self) -> int:
         return self.reasons.total()
 
+    def with_batch(self, batch: DrawReport) -> DrawReport:
+        """This run's report and that of its next batch in one."""
+        return DrawReport(
+            self.campaign, batch.decided_at, self.reasons + batch.reasons, self.superseded + batch.superseded
+        )
+
     @property
     def drawn(self) -> int:
         return self.reasons[DrawReason.DRAWN]
 
 
 def draw_all(ended_after: datetime | None = None, *, wait: bool = True) -> list[DrawReport]:
-    """Draws for all launched, not closed campaigns, in the order of their launch. Flushes; the caller commits.
+    """Draws for all launched, not closed campaigns, in the order of their launch. Commits each before the next.
 
     Calls that ended before `ended_after`, if it is given, are left to another run, and without `wait` those of
     organisations into which calls are being imported just now.
     """
-    return [draw_campaign(campaign, ended_after, wait=wait) for campaign in open_campaigns()]
+    reports = []
+    for campaign in open_campaigns():
+        reports.append(draw_campaign(campaign, ended_after, wait=wait))
+        # What it has locked must not wait for the others.
+        db.session.commit()
+    return reports
 
 
 def open_campaigns() -> Sequence[Campaign]:
@@ -84,14 +96,20 @@ def draw_campaign(campaign: Campaign, ended_after: datetime | None = None, *, wa
     _take_turns(campaign)
     if campaign.state not in OPEN_TO_DRAW:
         raise Refused(f"campaign {campaign.key!r} is {campaign.state}", how="Only launched, not closed ones draw.")
-    rows = undrawn(campaign, ended_after)
-    if not rows:
-        return DrawReport(campaign.key, clock.now())
+    report = DrawReport(campaign.key, clock.now())
+    with fewer_collections():
+        for rows in undrawn(campaign, ended_after):
+            report = report.with_batch(_decide_batch(campaign, rows))
+    return report
+
+
+def _decide_batch(campaign: Campaign, rows: Sequence[CallRow]) -> DrawReport:
+    """Decides these calls, knowing all that were decided before; a batch is a run of its own to a replay."""
     known, in_doubt = _known(campaign, rows)
     rows = _certain(rows, in_doubt)
-    if not rows:
-        return DrawReport(campaign.key, clock.now())
     at = _moment(known)
+    if not rows:
+        return DrawReport(campaign.key, at)
     key = db.session.scalars(select(DrawKey).where(DrawKey.campaign_id == campaign.id)).one()
     circumstances = Circumstances(campaign, key, rows)
     calls = [circumstances.judge(row, at) for row in rows]

@@ -53,7 +53,8 @@ def is_drawn(u: int, rate: Fraction) -> bool:
 
     As floats, the largest u divided by 2^64 would be 1.0.
     """
-    return u * rate.denominator < rate.numerator << BITS
+    numerator, denominator = rate.as_integer_ratio()
+    return u * denominator < numerator << BITS
 
 
 def channel_sequence(v: int, plan: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -12,7 +12,9 @@ import pytest
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session, scoped_session
 
+from scheduler import frame
 from scheduler.drawing import draw_all, draw_campaign
+from scheduler.replay import replay
 from scheduler.sampling import number
 from survey import attempts, clock, lifecycle
 from survey.clock import ManualClock
@@ -394,3 +396,40 @@ def test_closing_is_not_undone_by_a_late_answer_to_a_superseded_survey(place: Si
     at_noon.move_to(survey_of(first).deadline)
     assert lifecycle.close_expired() == 1
     assert survey_of(first).disposition is Disposition.SUPERSEDED
+
+
+def a_week_of_repeat_callers() -> Campaign:
+    """Sixty calls of a dozen customers at two sites, some of one moment, in no order; none is decided."""
+    campaign = make.campaign([place := make.site(), make.site(organisation=place.organisation)])
+    customers = [make.customer(place.organisation_id) for _ in range(12)]
+    for n in range(60):
+        mixed = n * 37 % 60
+        make.call(
+            place=campaign.sites[n % 2],
+            customer=customers[mixed % 12],
+            ended_at=clock.now() - timedelta(minutes=10 + mixed // 3 * 7),
+            source="ä" if n % 5 == 0 else "Z",
+            external_id=f"call {mixed}",
+        )
+    db.session.commit()
+    return campaign
+
+
+@pytest.mark.parametrize("batch", [1, 7, 60, 61])
+def test_in_however_large_batches_everything_is_decided_the_same(
+    session: scoped_session[Session], at_noon: ManualClock, monkeypatch: pytest.MonkeyPatch, batch: int
+) -> None:
+    campaign = a_week_of_repeat_callers()
+
+    def decided() -> tuple[Any, Any]:
+        report = draw_campaign(campaign)
+        draws = select(Call.external_id, Draw.reason).join(Draw, Draw.call_id == Call.id).order_by(Draw.id)
+        gave_way = select(Survey.call_id, Survey.superseded_by_call_id).order_by(Survey.call_id)
+        assert report.decided == 60 and report.superseded > 0
+        return db.session.execute(draws).all(), db.session.execute(gave_way).all()
+
+    at_once = decided()
+    db.session.rollback()
+    monkeypatch.setattr(frame, "BATCH", batch)
+    assert decided() == at_once
+    assert replay(campaign) is None

@@ -34,7 +34,7 @@ def site(app: Flask, at_noon: ManualClock) -> Site:
 
 
 def calls_of(campaign: Campaign) -> set[str]:
-    return {row.external_id for row in undrawn(campaign)}
+    return {row.external_id for rows in undrawn(campaign) for row in rows}
 
 
 @pytest.mark.parametrize(
