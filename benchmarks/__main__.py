@@ -6,7 +6,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import answer_webhook, api_calls, call_import, dispatch, timelapse
+from benchmarks import answer_webhook, api_calls, call_import, dispatch, draw, timelapse
 from benchmarks.frame import FULL, QUICK, Benchmark, Figure
 
 BENCHMARKS: dict[str, Benchmark] = {
@@ -14,6 +14,8 @@ BENCHMARKS: dict[str, Benchmark] = {
     "api-calls": api_calls.measure,
     "call-import": call_import.measure,
     "dispatch": dispatch.measure,
+    "draw-decisions": draw.decisions,
+    "draw-whole": draw.whole,
     "time-lapse": timelapse.measure,
 }
 

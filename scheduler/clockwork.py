@@ -10,7 +10,7 @@ import signal
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from types import FrameType
 
 from apscheduler.schedulers.background import BackgroundScheduler
@@ -26,10 +26,11 @@ from scheduler.leadership import RENEW_SECONDS, Leadership
 from survey import clock, lifecycle
 from survey.db import db
 from survey.logs import logger
-from survey.models import Attempt, AttemptState, Campaign, CampaignState, Survey
+from survey.models import Attempt, AttemptState, Call, Campaign, CampaignState, Survey
 
 # Calls that come in later than this are past their deadline: deciding them can wait for the next full draw.
 FRESH = timedelta(days=7)
+LOOK_AGAIN_AFTER = timedelta(minutes=1)
 DRAW_EVERY_SECONDS = 600
 RATES_EVERY_SECONDS = 600
 RECONCILE_EVERY_SECONDS = 30
@@ -57,9 +58,9 @@ def turn(enqueue: Enqueue, channels: Channels) -> TurnReport:
     return TurnReport(changed, tuple(draws), expired, ticked, settle(channels))
 
 
-def _begin_draw_and_close() -> tuple[int, list[DrawReport], int]:
+def _begin_draw_and_close(calls_came_in: Callable[[], bool] | None = None) -> tuple[int, list[DrawReport], int]:
     changed = begin_and_close()
-    draws = draw(clock.now() - FRESH) if _calls_came_in() else []
+    draws = draw(clock.now() - FRESH) if (calls_came_in or _calls_came_in)() else []
     return changed, draws, close_expired()
 
 
@@ -181,7 +182,8 @@ def schedule(
 
     metronome.add_job(leadership.renew, "interval", seconds=RENEW_SECONDS, id="lead")
     # Beside each other: a long draw must not hold up what is due.
-    beat("turn", _begin_draw_and_close, tick_seconds)
+    watch = CallWatch()
+    beat("turn", lambda: _begin_draw_and_close(watch.calls_came_in), tick_seconds)
     beat("dispatch", lambda: dispatch.tick(enqueue), tick_seconds)
     beat("draw", draw, DRAW_EVERY_SECONDS)
     beat("rates", set_rates, RATES_EVERY_SECONDS)
@@ -202,6 +204,28 @@ def _beat(app: Flask, leadership: Leadership, name: str, part: Callable[[], obje
             log.exception("a part of the clockwork failed; it is tried again at its next beat", part=name)
 
 
+class CallWatch:
+    """Whether calls came in, asked every second: the last days' calls are only gone through when one may be new."""
+
+    def __init__(self) -> None:
+        self._quiet_with: int | None = None
+        self._look_again_at = datetime.min.replace(tzinfo=UTC)
+
+    def calls_came_in(self) -> bool:
+        """Whether a fresh call of an open campaign has no draw yet.
+
+        While the newest call is the one there was when none had, the answer is no without a look; a look is taken every
+        minute all the same: a call may come to its campaign by a later record, or be committed behind newer ones.
+        """
+        newest = db.session.scalar(select(func.max(Call.id)))
+        if newest == self._quiet_with and clock.now() < self._look_again_at:
+            return False
+        if _calls_came_in():
+            return True
+        self._quiet_with, self._look_again_at = newest, clock.now() + LOOK_AGAIN_AFTER
+        return False
+
+
 def _calls_came_in() -> bool:
-    """Whether a fresh call of an open campaign has no draw yet. Quick: it looks at the last days only."""
+    """Whether a fresh call of an open campaign has no draw yet: goes through those of the last days."""
     return any(waits_for_draw(campaign, clock.now() - FRESH) for campaign in drawing.open_campaigns())

@@ -243,3 +243,43 @@ def until(condition: Callable[[], bool], seconds: float) -> bool:
             return True
         time.sleep(0.1)
     return False
+
+
+# Watching for calls
+
+
+def test_calls_are_gone_through_only_when_one_may_be_new(
+    session: scoped_session[Session], at_noon: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    campaign, looks = make.campaign(**EVERYBODY), 0
+    look = clockwork._calls_came_in
+
+    def counted() -> bool:
+        nonlocal looks
+        looks += 1
+        return look()
+
+    monkeypatch.setattr(clockwork, "_calls_came_in", counted)
+    watch = clockwork.CallWatch()
+    assert not watch.calls_came_in() and not watch.calls_came_in()
+    assert looks == 1
+    make.call(place=campaign.sites[0])
+    assert watch.calls_came_in() and watch.calls_came_in(), "until it is drawn"
+    clockwork.draw()
+    assert not watch.calls_came_in() and not watch.calls_came_in()
+    assert looks == 4
+
+
+def test_a_call_that_comes_to_its_campaign_unnoticed_is_found_within_a_minute(
+    session: scoped_session[Session], at_noon: ManualClock
+) -> None:
+    campaign = make.campaign(**EVERYBODY)
+    elsewhere = make.call(place=make.site(organisation=campaign.organisation))
+    watch = clockwork.CallWatch()
+    assert not watch.calls_came_in()
+    elsewhere.site_id = campaign.sites[0].id
+    db.session.flush()
+    at_noon.move_to(NOON + timedelta(seconds=59))
+    assert not watch.calls_came_in()
+    at_noon.move_to(NOON + timedelta(minutes=1))
+    assert watch.calls_came_in()
