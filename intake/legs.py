@@ -3,6 +3,10 @@
 The last agent who handled it is credited. Where the legs do not say who that was, the site is credited and no agent
 (source: the certification rules' treatment of transfers, docs/intake.md). An agent whose telephone only rang handled
 nothing: a call that a machine answered is not theirs.
+
+A call has one site even so, because its deadline and its count need one. Of legs that ended at once, at several sites,
+it is that of the leg that began last: who joined last was passed the call. Where they began at once too, it is that of
+the one that ended last by its stamp, then that of the greatest leg name: never of the one that came in first.
 """
 
 from __future__ import annotations
@@ -21,8 +25,9 @@ def combined(legs: Sequence[Values]) -> dict[str, Any]:
     """The columns of the call that these legs (at least one) make up, in whatever order they are given."""
     in_order = sorted(legs, key=lambda leg: (leg["ended_at"], leg["started_at"], leg["leg"]))
     handled = [leg for leg in in_order if leg["answered"] and leg["agent_id"] is not None]
-    last = handled[-1] if handled else in_order[-1]
-    uncertain = any(other["agent_id"] != last["agent_id"] and _at_once(other, last) for other in handled)
+    at_the_end = [leg for leg in handled or in_order if _at_once(leg, (handled or in_order)[-1])]
+    last = max(at_the_end, key=lambda leg: (leg["started_at"], leg["ended_at"], leg["leg"]))
+    uncertain = bool(handled) and len({leg["agent_id"] for leg in at_the_end}) > 1
     answered = any(leg["answered"] for leg in legs)
     newest_first = [last, *reversed(in_order)]
     earliest_first = sorted(legs, key=lambda leg: (leg["started_at"], leg["ended_at"], leg["leg"]))

@@ -16,19 +16,27 @@ REFUSED_TYPES = {
     PhoneNumberType.SHARED_COST: "is a shared-cost number",
     PhoneNumberType.UAN: "is a company-wide number",
     PhoneNumberType.VOICEMAIL: "is a voicemail access number",
+    # Led on to wherever its owner is, so no hour is known to be decent there: +1 500 and 521 to 588, +44 70.
+    PhoneNumberType.PERSONAL_NUMBER: "is a personal number, which may ring anywhere",
+    PhoneNumberType.PAGER: "is a pager's number",
 }
+# Whoever has one may still ask to be left alone.
+MAY_BE_LEFT_ALONE = {PhoneNumberType.PERSONAL_NUMBER, PhoneNumberType.PAGER}
 # The most digits of a text message's short code, the longest short number that people write where a phone is asked for.
 LONGEST_SHORT = 6
+# Two dozen countries share this calling code; of these two alone an area code is but a part.
+_SHARED, _BY_AREA = 1, {"US", "CA", None}
 
 
 def canonical(raw: str, country: str) -> str:
     """The number as E.164. `country` (ISO 3166 alpha-2) applies where the number has no + prefix.
 
     Raises InputError for what cannot be a customer's own phone: unreadable, short, invalid, toll-free, premium and the
-    like; and for a number with an extension. Without it a call would reach the switchboard, so somebody else, and two
-    people of one company would pass for one customer.
+    like, personal numbers and pagers; and for a number with an extension. Without it a call would reach the
+    switchboard, so somebody else, and two people of one company would pass for one customer.
     """
-    number = _readable(raw, country)
+    number, kind = _readable(raw, country)
+    _check_kind(kind)
     if number.extension is not None:
         raise InputError("has an extension", how="Give a number that rings the customer's own phone.")
     return _as_e164(number)
@@ -38,14 +46,16 @@ def to_leave_alone(raw: str, country: str) -> tuple[str, bool]:
     """(The number as E.164, whether it had an extension) of a phone whose owner must not be called.
 
     A call to the number would reach the house of whoever is behind the extension, so the whole number is meant. Raises
-    InputError as `canonical` does, but for an extension.
+    InputError as `canonical` does, but neither for an extension nor for a personal number or a pager.
     """
-    number = _readable(raw, country)
+    number, kind = _readable(raw, country)
+    if kind not in MAY_BE_LEFT_ALONE:
+        _check_kind(kind)
     return _as_e164(number), number.extension is not None
 
 
-def _readable(raw: str, country: str) -> PhoneNumber:
-    """The number, as long as it may be a customer's; an extension is left to the caller."""
+def _readable(raw: str, country: str) -> tuple[PhoneNumber, int]:
+    """(A valid number, its kind); the kind and an extension are for the caller to judge."""
     try:
         number = phonenumbers.parse(raw, country)
     except phonenumbers.NumberParseException:
@@ -54,9 +64,12 @@ def _readable(raw: str, country: str) -> PhoneNumber:
     kind = phonenumbers.number_type(number)
     if kind == PhoneNumberType.UNKNOWN:
         raise _not_valid(number)
+    return number, kind
+
+
+def _check_kind(kind: int) -> None:
     if kind in REFUSED_TYPES:
         raise InputError(REFUSED_TYPES[kind], how="Give a number at which the customer can be reached.")
-    return number
 
 
 def _as_e164(number: PhoneNumber) -> str:
@@ -69,9 +82,12 @@ def zones_of(e164: str) -> tuple[str, ...]:
     """Every time zone the number may be in, sorted; never empty for a number of a known country.
 
     Source: phonenumbers' time zone map; a number it calls Etc/Unknown is somewhere in its country,
-    so it gets the country's zones.
+    so it gets the country's zones. So do mobiles of countries that share +1 with the United States and Canada: by their
+    calling code alone they would be anywhere from Guam to Newfoundland, and no hour would suit.
     """
     number = phonenumbers.parse(e164)
+    if number.country_code == _SHARED and phonenumbers.region_code_for_number(number) not in _BY_AREA:
+        return _known(number_zones.time_zones_for_geographical_number(number))
     zones = _known(number_zones.time_zones_for_number(number))
     return zones or _country_zones(number)
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from intake.formats.json_parts import Misshapen, part, required, text, whole, yes
 from intake.formats.json_records import Record, names_in, records
-from intake.formats.scratch import LargeSet, large_set
+from intake.formats.scratch import NO_FIRST_LEG, LargeSet, large_set
 from intake.rows import Row, shown
 
 HEADER = (
@@ -41,23 +41,29 @@ class AmazonConnect:
 
     def rows(self, path: Path, notes: Counter[str], header: Sequence[str] = ()) -> Iterator[Row]:
         yield Row(1, HEADER)
-        with large_set() as begun_by_us:
+        with large_set() as contacts:
             for record in records(path, Counter()):
-                if _method(record.value) in _BEGUN_BY_US:
-                    begun_by_us.add(_id(record.value))
+                contacts.add(_contact(_id(record.value), _method(record.value) in _BEGUN_BY_US))
             for record in records(path, notes):
-                yield _row(record, begun_by_us, notes)
+                yield _row(record, contacts, notes)
 
 
-def _row(record: Record, begun_by_us: LargeSet, notes: Counter[str]) -> Row:
+def _contact(id: str, begun_by_us: bool) -> str:
+    """What stands for a contact, as far as the centre began it or not."""
+    return f"{id} {'ours' if begun_by_us else 'theirs'}"
+
+
+def _row(record: Record, contacts: LargeSet, notes: Counter[str]) -> Row:
     if record.fault:
         return Row(record.line, (), record.fault)
     try:
-        internal = _interaction(record.value) in begun_by_us
+        first = _interaction(record.value)
+        internal = _contact(first, True) in contacts
         cells = _leg(record.value, internal)
     except Misshapen as wrong:
         return Row(record.line, (), str(wrong))
     notes[INTERNAL] += internal
+    notes[NO_FIRST_LEG] += not internal and _contact(first, False) not in contacts
     return Row(record.line, cells)
 
 

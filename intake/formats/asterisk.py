@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from intake.formats.delimited import headless_rows, rows_in
-from intake.formats.scratch import LargeSet, large_set
+from intake.formats.scratch import NO_FIRST_LEG, LargeSet, large_set
 from intake.rows import Row
 
 HEADER = (
@@ -67,22 +67,30 @@ class Asterisk:
 
     def rows(self, path: Path, notes: Counter[str], header: Sequence[str] = ()) -> Iterator[Row]:
         yield Row(1, HEADER)
-        with large_set() as internal_calls:
+        with large_set() as first_legs:
             for row in headless_rows(path, Counter()):
                 leg = _leg(row.cells)
-                if leg and leg.get("uniqueid") == leg["linkedid"] and _is_internal(leg):
-                    internal_calls.add(leg["linkedid"])
+                if leg and leg.get("uniqueid") == leg["linkedid"]:
+                    first_legs.add(_first_leg(leg, _is_internal(leg)))
             for row in headless_rows(path, notes):
-                yield _row(row, internal_calls, notes)
+                yield _row(row, first_legs, notes)
 
 
-def _row(row: Row, internal_calls: LargeSet, notes: Counter[str]) -> Row:
+def _first_leg(leg: Mapping[str, str], internal: bool) -> str:
+    """What stands for the first leg of the leg's call, as far as it is internal or not."""
+    return f"{leg['linkedid']} {'internal' if internal else 'a customer'}"
+
+
+def _row(row: Row, first_legs: LargeSet, notes: Counter[str]) -> Row:
     if row.fault:
         return row
     leg = _leg(row.cells)
     if leg is None:
         return Row(row.line, (), f"is not a row as Asterisk writes them ({len(row.cells)} columns)")
-    internal = _is_internal(leg) or leg["linkedid"] in internal_calls
+    led_internal = _first_leg(leg, True) in first_legs
+    if not led_internal and leg.get("uniqueid", leg["linkedid"]) != leg["linkedid"]:
+        notes[NO_FIRST_LEG] += _first_leg(leg, False) not in first_legs
+    internal = led_internal or _is_internal(leg)
     answered, agent = _conversation(leg, notes)
     notes[INTERNAL] += internal
     return Row(

@@ -2,8 +2,8 @@
 
 There is no header. A row is one leg, the caller's (A) or that of whom the caller was connected with (B): the A leg
 names the B leg in bleg_uuid. Legs that name each other, in either direction and over several, are one call; its id is
-the smallest of their uuids, whatever the order of the rows. What the columns mean: FreeSWITCH documentation,
-"mod_cdr_csv".
+the uuid of the leg that names no other. So a pair is one call in two files, too: A and B lead to it each by itself.
+What the columns mean: FreeSWITCH documentation, "mod_cdr_csv".
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ HEADER = (
 )
 REPEATED = "rows that repeat a leg (the one that lasted longest was taken)"
 INTERNAL = "legs of calls between extensions or to the outside (kept as internal)"
+HALF = "legs that name another one which is not in this file (if it is in the next, hand both in together)"
 NO_PERSON = "answered legs that name nobody they were connected with (kept as unanswered)"
 
 # Further columns differ by template; all that matters is in these.
@@ -46,7 +47,7 @@ _EXTENSION = re.compile(r"\d{1,5}|(?!\+?\d)\w[\w.@-]*")
 _TABLES = (
     "legs (uuid TEXT PRIMARY KEY, row INTEGER, bleg TEXT, start TEXT, from_extension INTEGER, rank TEXT) WITHOUT ROWID",
     "links (uuid TEXT PRIMARY KEY, towards TEXT) WITHOUT ROWID",
-    "calls (id TEXT PRIMARY KEY, start TEXT, internal INTEGER) WITHOUT ROWID",
+    "calls (root TEXT PRIMARY KEY, id TEXT, start TEXT, internal INTEGER) WITHOUT ROWID",
 )
 
 
@@ -84,6 +85,7 @@ def _rows(legs: _Legs, number: int, row: Row, notes: Counter[str]) -> Iterator[R
 
 def _cells(legs: _Legs, leg: Mapping[str, str], notes: Counter[str]) -> list[str]:
     call, internal = legs.call_of(leg)
+    notes[HALF] += legs.is_half(leg)
     answered = int(leg["billsec"]) > 0 and not legs.is_callers(leg)
     if answered and not legs.reached_somebody(leg):
         answered = False
@@ -123,15 +125,23 @@ class _Legs:
             self._link(leg["uuid"], leg["bleg_uuid"])
 
     def all_there(self) -> None:
-        """Finds for every call whether it is internal: whether the leg that began first comes from an extension."""
+        """Finds every call's id, and whether it is internal: whether the leg that began first is from an extension.
+
+        The id is the uuid that names no other, or of which no row says so; the smallest of several; where all name one
+        another in a ring, the smallest of all.
+        """
         self._connection.execute("CREATE INDEX named ON legs (bleg)")
-        for uuid, start, from_extension in self._connection.execute("SELECT uuid, start, from_extension FROM legs"):
+        legs = self._connection.execute(
+            "SELECT uuid, start, from_extension, CASE WHEN bleg = '' THEN uuid"
+            " WHEN NOT EXISTS (SELECT 1 FROM legs other WHERE other.uuid = legs.bleg) THEN bleg END FROM legs"
+        )
+        for uuid, start, from_extension, last in legs:
             self._connection.execute(
-                "INSERT INTO calls VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET"
+                "INSERT INTO calls VALUES (?, ?, ?, ?) ON CONFLICT (root) DO UPDATE SET"
                 " internal = CASE WHEN excluded.start < start THEN excluded.internal"
                 " WHEN excluded.start = start THEN max(internal, excluded.internal) ELSE internal END,"
-                " start = min(start, excluded.start)",
-                (self._root(uuid), start, from_extension),
+                " start = min(start, excluded.start), id = min(coalesce(id, excluded.id), coalesce(excluded.id, id))",
+                (self._root(uuid), last, start, from_extension),
             )
 
     def is_kept(self, number: int, leg: Mapping[str, str]) -> bool:
@@ -139,9 +149,14 @@ class _Legs:
 
     def call_of(self, leg: Mapping[str, str]) -> tuple[str, bool]:
         """(the call's id, whether it is internal)."""
-        id = self._root(leg["uuid"])
-        found = self._one("SELECT internal FROM calls WHERE id = ?", id)
-        return id, bool(found and found[0])
+        root = self._root(leg["uuid"])
+        found = self._one("SELECT id, internal FROM calls WHERE root = ?", root)
+        assert found is not None  # every leg was taken in before the first row goes out
+        return str(found[0] or root), bool(found[1])
+
+    def is_half(self, leg: Mapping[str, str]) -> bool:
+        """Whether the leg names another one that has no row."""
+        return bool(leg["bleg_uuid"]) and self._one("SELECT 1 FROM legs WHERE uuid = ?", leg["bleg_uuid"]) is None
 
     def is_callers(self, leg: Mapping[str, str]) -> bool:
         """Whether the leg is the caller's side of a call whose other side has a row of its own."""

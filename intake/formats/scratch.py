@@ -12,6 +12,9 @@ from contextlib import closing, contextmanager
 
 from survey.errors import Refused
 
+# What a format counts where it had to know of another record to say whether a call is internal.
+NO_FIRST_LEG = "legs whose first leg is not in this file (it says whether the call is internal: hand both in together)"
+
 
 @contextmanager
 def scratch(*tables: str) -> Iterator[sqlite3.Connection]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from intake.formats.json_parts import Misshapen, yes
 from intake.formats.json_records import Record, names_in, records, text_in
-from intake.formats.scratch import LargeSet, scratch
+from intake.formats.scratch import NO_FIRST_LEG, LargeSet, scratch
 from intake.formats.twilio_shapes import ENDED, STREAM, TaskEvent, VoiceCall, read
 from intake.formats.twilio_tasks import TABLES, TaskLegs
 from intake.rows import Row
@@ -52,45 +52,54 @@ class Twilio:
     def rows(self, path: Path, notes: Counter[str], header: Sequence[str] = ()) -> Iterator[Row]:
         yield Row(1, HEADER)
         with scratch("texts (text TEXT PRIMARY KEY) WITHOUT ROWID", *TABLES) as connection:
-            begun_by_us, tasks = LargeSet(connection), TaskLegs(connection)
+            firsts, tasks = LargeSet(connection), TaskLegs(connection)
             for number, record in enumerate(records(path, Counter(), _INSIDE)):
-                _note(number, record, begun_by_us, tasks)
+                _note(number, record, firsts, tasks)
             for number, record in enumerate(records(path, notes, _INSIDE)):
-                yield from _rows(number, record, begun_by_us, tasks, notes)
+                yield from _rows(number, record, firsts, tasks, notes)
 
 
-def _note(number: int, record: Record, begun_by_us: LargeSet, tasks: TaskLegs) -> None:
+def _first(sid: str, begun_by_us: bool) -> str:
+    """What stands for a call that no other dialled, as far as the centre began it or not."""
+    return f"{sid} {'ours' if begun_by_us else 'theirs'}"
+
+
+def _note(number: int, record: Record, firsts: LargeSet, tasks: TaskLegs) -> None:
     try:
         found = None if record.fault else read(record.value)
     except Misshapen:
         return  # said when its row is given
     if isinstance(found, TaskEvent):
         tasks.add(number, found)
-    elif isinstance(found, VoiceCall) and not found.parent and _is_ours(found):
-        begun_by_us.add(found.sid)
+    elif isinstance(found, VoiceCall) and not found.parent:
+        firsts.add(_first(found.sid, _is_ours(found)))
 
 
-def _rows(number: int, record: Record, begun_by_us: LargeSet, tasks: TaskLegs, notes: Counter[str]) -> Iterator[Row]:
+def _rows(number: int, record: Record, firsts: LargeSet, tasks: TaskLegs, notes: Counter[str]) -> Iterator[Row]:
     if record.fault:
         yield Row(record.line, (), record.fault)
         return
     try:
-        legs = _legs(number, read(record.value), begun_by_us, tasks)
+        found = read(record.value)
+        legs = _legs(number, found, firsts, tasks)
     except Misshapen as wrong:
         yield Row(record.line, (), str(wrong))
         return
     notes[NOT_NEEDED] += not legs
+    if legs and isinstance(found, VoiceCall):
+        first = found.parent or found.sid
+        notes[NO_FIRST_LEG] += all(_first(first, ours) not in firsts for ours in (True, False))
     for leg in legs:
         notes[INTERNAL] += leg[-1] == yes(True)
         yield Row(record.line, leg)
 
 
-def _legs(number: int, found: TaskEvent | VoiceCall | None, begun_by_us: LargeSet, tasks: TaskLegs) -> list[list[str]]:
+def _legs(number: int, found: TaskEvent | VoiceCall | None, firsts: LargeSet, tasks: TaskLegs) -> list[list[str]]:
     if isinstance(found, TaskEvent):
         return tasks.legs_told_by(number, found)
     if found is None or found.status not in ENDED:
         return []
-    return [_call_leg(found, (found.parent or found.sid) in begun_by_us)]
+    return [_call_leg(found, _first(found.parent or found.sid, True) in firsts)]
 
 
 def _call_leg(call: VoiceCall, internal: bool) -> list[str]:

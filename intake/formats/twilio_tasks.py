@@ -1,7 +1,9 @@
 """TaskRouter's events of one task put together: who accepted it, from when to when.
 
 Events come in any order, some of them twice. A reservation that a worker accepted is a leg of the call; a task that
-nobody accepted is an unanswered call.
+nobody accepted is an unanswered call. No event tells the beginning and the end of a reservation both, so a leg whose
+events lie in two files cannot be had from either: it is said, and no call is made up of a half. A leg's stamp is the
+latest event of its task, so that of files that overlap the one that goes on longest counts, in any order.
 """
 
 from __future__ import annotations
@@ -18,11 +20,14 @@ from intake.rows import shown
 TABLES = (
     "reservations (sid TEXT PRIMARY KEY, accepted TEXT, released TEXT, latest TEXT, record INTEGER) WITHOUT ROWID",
     "tasks (sid TEXT PRIMARY KEY, call TEXT, created TEXT, ended TEXT, latest TEXT, record INTEGER, accepted INTEGER,"
-    " outward INTEGER) WITHOUT ROWID",
+    " worked INTEGER, outward INTEGER) WITHOUT ROWID",
 )
 # The worker's part ends with the wrap-up; without one, with the reservation.
 _RELEASES = frozenset({"reservation.wrapup", "reservation.completed"})
 _ENDS = frozenset({"task.canceled", "task.wrapup", "task.completed"})
+# Only a task that a worker accepted comes to these.
+_WORKED = frozenset({*_RELEASES, "task.wrapup", "task.completed"})
+_NOT_ACCEPTED = "no reservation.accepted event in this file (is it in an earlier one? Hand them in together)"
 _TELEPHONE = frozenset({"", "voice", "default"})
 
 
@@ -47,7 +52,7 @@ class TaskLegs:
                 "created": _text(event.created) if event.created else None,
                 "ended": at if event.kind in _ENDS else None,
             },
-            {"accepted": accepted, "outward": event.outward},
+            {"accepted": accepted, "worked": event.kind in _WORKED, "outward": event.outward},
             (latest, number),
         )
         if event.reservation:
@@ -105,14 +110,14 @@ def _was_accepted(reservation: dict[str, Any]) -> bool:
 def _leg(event: TaskEvent, task: dict[str, Any], reservation: dict[str, Any]) -> list[str]:
     begin, end = reservation["accepted"], reservation["released"] or task["ended"]
     if begin is None:
-        raise Misshapen("no reservation.accepted event in this file (is it in an earlier one? Hand them in together)")
+        raise Misshapen(_NOT_ACCEPTED)
     if end is None:
         raise Misshapen("has not ended in this file (hand it in together with the next)")
     talk = datetime.fromisoformat(end) - datetime.fromisoformat(begin)
     return [
         task["call"] or event.task,
         event.reservation,
-        "",
+        _stamp(task),
         event.worker,
         task["created"] or begin,
         max(begin, end),
@@ -125,12 +130,14 @@ def _leg(event: TaskEvent, task: dict[str, Any], reservation: dict[str, Any]) ->
 
 
 def _unanswered(event: TaskEvent, task: dict[str, Any]) -> list[str]:
+    if task["worked"]:
+        raise Misshapen(_NOT_ACCEPTED)
     if task["ended"] is None:
         raise Misshapen("has not ended in this file (hand it in together with the next)")
     return [
         task["call"] or event.task,
         event.task,
-        "",
+        _stamp(task),
         "",
         task["created"] or task["ended"],
         task["ended"],
@@ -145,6 +152,11 @@ def _unanswered(event: TaskEvent, task: dict[str, Any]) -> list[str]:
 def _check_channel(event: TaskEvent, task: dict[str, Any]) -> None:
     if event.channel not in _TELEPHONE and not task["call"]:
         raise Misshapen(f"is no telephone call (channel {shown(event.channel, 20)})")
+
+
+def _stamp(task: dict[str, Any]) -> str:
+    """When the latest event of the task was."""
+    return str(task["latest"]).partition(" ")[0]
 
 
 def _text(moment: datetime) -> str:

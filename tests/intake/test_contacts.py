@@ -24,6 +24,8 @@ def site(app: Flask, at_noon: ManualClock) -> Site:
     ("phone", "email", "fault", "reached"),
     [
         ("800-555-0199", "", "phone: is a toll-free number", False),
+        ("500-555-0100", "", "phone: is a personal number, which may ring anywhere", False),
+        ("500-555-0100", "jo@example.com", "phone: is a personal number, which may ring anywhere", True),
         ("12", "", "phone: is not a valid phone number", False),
         ("n/a", "not an address", "phone: is not a phone number; email: is not a valid email address", False),
         ("n/a", "jo@example.com", "phone: is not a phone number", True),

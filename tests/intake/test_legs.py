@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,39 @@ def test_two_agents_who_end_at_once_leave_the_site_alone(apart: int, uncertain: 
     assert call["agent_id"] == (None if uncertain else 2) and call["site_id"] == 8
 
 
+@pytest.mark.parametrize(
+    ("legs", "site"),
+    [
+        # Who joined last, though the other's stamp is a second later.
+        ([leg("1", 0, 101, agent=1, talk=90, site_id=7), leg("2", 50, 100, agent=2, talk=40, site_id=8)], 8),
+        ([leg("1", 50, 100, agent=1, talk=40, site_id=7), leg("2", 0, 101, agent=2, talk=90, site_id=8)], 7),
+        # Both joined at once: the later end, then the greater name.
+        ([leg("1", 50, 101, agent=1, talk=40, site_id=7), leg("2", 50, 100, agent=2, talk=40, site_id=8)], 7),
+        ([leg("1", 50, 100, agent=1, talk=40, site_id=7), leg("2", 50, 100, agent=2, talk=40, site_id=8)], 8),
+        # Who had left two seconds before is out of it, and so is a machine.
+        (
+            [
+                leg("1", 0, 100, agent=1, talk=90, site_id=7),
+                leg("2", 50, 98, agent=2, talk=40, site_id=8),
+                leg("3", 60, 100, talk=40, site_id=9),
+                leg("4", 0, 100, agent=3, talk=100, site_id=6),
+            ],
+            6,
+        ),
+        # One agent who is at two sites by the file.
+        ([leg("1", 0, 100, agent=1, talk=90, site_id=7), leg("2", 50, 100, agent=1, talk=40, site_id=8)], 8),
+        # Nobody handled it: the same rule among all legs.
+        ([leg("1", 0, 100, site_id=7), leg("2", 50, 100, site_id=8), leg("3", 90, 98, site_id=9)], 8),
+    ],
+)
+def test_of_legs_that_end_at_once_at_several_sites_one_site_is_credited(legs: list[Leg], site: int) -> None:
+    whole = combined(legs)
+    assert whole["site_id"] == site
+    assert all(combined(order) == whole for order in permutations(legs))
+    handlers = {part["agent_id"] for part in legs if part["answered"] and second(part, "ended_at") >= 99} - {None}
+    assert whole["agent_uncertain"] is (len(handlers) > 1)
+
+
 def test_two_legs_of_one_agent_that_end_at_once_are_certain() -> None:
     call = combined([leg("1", 0, 100, agent=1, talk=90), leg("2", 50, 100, agent=1, talk=40)])
     assert (call["agent_id"], call["agent_uncertain"]) == (1, False)
@@ -149,8 +183,15 @@ def test_whatever_their_order_legs_say_the_same(legs: list[Leg], data: st.DataOb
     assert whole["agent_uncertain"] is (len(at_the_end) > 1)
     if handled:
         assert {whole["agent_id"]} == ({None} if len(at_the_end) > 1 else at_the_end)
+    tied = [part for part in handled or legs if latest(handled or legs) - part["ended_at"] <= timedelta(seconds=1)]
+    joined_last = [part for part in tied if part["started_at"] == max(part["started_at"] for part in tied)]
+    assert whole["site_id"] in {part["site_id"] for part in joined_last if part["ended_at"] == latest(joined_last)}
     assert not whole["agent_uncertain"] or whole["agent_id"] is None
     assert whole["answered"] or whole["talk_seconds"] == 0
+
+
+def latest(legs: list[Leg]) -> Any:
+    return max(part["ended_at"] for part in legs)
 
 
 # --- from file to rows ---

@@ -113,10 +113,60 @@ def test_a_word_for_nothing_is_nothing_in_a_needed_column_too(tmp_path: Path) ->
     assert report.rejected_by == {"is empty": 1} and samples.stored()["A1/8"].answered
 
 
-def test_a_constant_date_that_may_be_two_is_never_guessed(tmp_path: Path) -> None:
-    report = take(tmp_path, "A1,7,9:00,5,0,AGENT,amy,", constants={"date": "03/04/2026"})
-    assert report.nothing_taken and report.rejected_by == {"may be day first or month first": 1}
-    assert take(tmp_path, "A1,7,9:00,5,0,AGENT,amy,", constants={"date": "03/02/2026"}, date_order="mdy").new == 1
+@pytest.mark.parametrize("decides", ["", "28/02/2026"])
+def test_a_constant_date_that_may_be_two_is_refused_with_both_and_what_settles_it(tmp_path: Path, decides: str) -> None:
+    """Whatever other dates the file holds: they are not its mapping's."""
+    columns = mapping()["columns"] | ({"recorded_at": "skill"} if decides else {})
+    with pytest.raises(InputError) as refused:
+        take(
+            tmp_path,
+            f"A1,7,9:00,5,0,AGENT,amy,{decides and f'{decides} 10:00'}",
+            columns=columns,
+            constants={"date": "03/02/2026"},
+        )
+    said = str(refused.value)
+    assert "mapping, [constants] date" in said
+    assert "'03/02/2026' is 2026-02-03 read day first and 2026-03-02 read month first" in said
+    assert "--date-order dmy or --date-order mdy (or date_order in the mapping)" in said
+    assert samples.stored() == {}
+
+
+@pytest.mark.parametrize(
+    ("settled", "options", "day"),
+    [
+        ({}, {"date_order": "mdy"}, 2),
+        ({"date_order": "mdy"}, {}, 2),
+        ({"date_order": "dmy"}, {}, 3),
+        ({"date_format": "%m/%d/%Y"}, {}, 2),
+    ],
+)
+def test_what_settles_a_constant_date(
+    tmp_path: Path, settled: dict[str, Any], options: dict[str, Any], day: int
+) -> None:
+    file = samples.written(tmp_path, rows("A1,7,9:00,5,0,AGENT,amy,", header=HEADER))
+    given = mapping(constants={"date": "03/02/2026"}, **settled)
+    assert samples.taken(file, given, **options).new == 1
+    assert samples.stored()["A1/7"].started_at.day == day
+
+
+def test_a_constant_date_that_order_does_not_settle_is_refused(tmp_path: Path) -> None:
+    """Year first says nothing of a date with its year at the end."""
+    with pytest.raises(InputError, match="read month first"):
+        take(tmp_path, "A1,7,9:00,5,0,AGENT,amy,", constants={"date": "03/02/2026"}, date_order="ymd")
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("soon", "not a date: 'soon'"),
+        ("30/02/2026", "there is no such day"),
+        ("0001-01-01", "the year is not between 1990 and 2100"),
+    ],
+)
+def test_a_constant_that_is_no_date_is_refused_at_once(tmp_path: Path, text: str, why: str) -> None:
+    with pytest.raises(InputError) as refused:
+        take(tmp_path, "A1,7,9:00,5,0,AGENT,amy,", constants={"date": text})
+    assert why in str(refused.value) and "[constants] date" in str(refused.value)
 
 
 def test_a_value_named_for_something_else_rejects_only_its_row(tmp_path: Path) -> None:

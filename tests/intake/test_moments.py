@@ -119,6 +119,63 @@ def test_seconds_since_1970_when_the_mapping_says_so() -> None:
         Moments().moment("1772460000", "start")
 
 
+def test_milliseconds_since_1970_when_the_mapping_says_so() -> None:
+    assert Moments(datetime_formats=["epoch-ms"]).moment("1772460000999", "start") == utc(2026, 3, 2, 14)
+    both = Moments(datetime_formats=["epoch-ms", "epoch"])
+    assert {both.moment(text, "start") for text in ("1772460000000", "1772460000")} == {utc(2026, 3, 2, 14)}
+
+
+def since_1970(year: int) -> int:
+    return int((datetime(year, 1, 1, tzinfo=UTC) - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds())
+
+
+@pytest.mark.parametrize(
+    ("text", "form", "hint"),
+    [
+        (str(since_1970(1)), "epoch", ""),
+        (str(since_1970(9999)), "epoch", ""),
+        (str(since_1970(1990) - 1), "epoch", ""),
+        (str(since_1970(2101)), "epoch", ""),
+        ("-1", "epoch", ""),
+        ("0", "epoch", ""),
+        ("0.5", "epoch", ""),
+        ("9" * 18, "epoch", ""),
+        ("1772460000000", "epoch", " (is it milliseconds since 1970? Then datetime_format is 'epoch-ms')"),
+        ("1772460000", "epoch-ms", " (is it seconds since 1970? Then datetime_format is 'epoch')"),
+        (str(since_1970(9999) * 1000), "epoch-ms", ""),
+        ("-1772460000000", "epoch-ms", ""),
+    ],
+)
+def test_seconds_since_1970_are_held_to_the_same_years(text: str, form: str, hint: str) -> None:
+    with pytest.raises(RowFault) as refused:
+        Moments(datetime_formats=[form]).moment(text, "start")
+    assert refused.value.reason == "the year is not between 1990 and 2100" and refused.value.column == "start"
+    assert refused.value.detail == repr(text) + hint
+
+
+@pytest.mark.parametrize("year", [1990, 2100])
+def test_the_first_and_the_last_year_are_taken(year: int) -> None:
+    first, last = since_1970(year), since_1970(year + 1) - 1
+    read = Moments(datetime_formats=["epoch"]).moment
+    assert [read(str(second), "start").year for second in (first, last)] == [year, year]
+
+
+def test_digits_that_another_format_reads_are_no_count() -> None:
+    moments = Moments(datetime_formats=["epoch", "%Y%m%d%H%M%S"])
+    assert moments.moment("20260302090000", "start") == local("2026-03-02T09:00:00")
+    for text in ("1" * 5000, "17724600OO", "1e9", "--1"):
+        with pytest.raises(RowFault, match="not a date with a time"):
+            moments.moment(text, "start")
+
+
+def test_year_first_says_nothing_of_a_date_with_the_year_at_its_end() -> None:
+    moments = Moments(order="ymd")
+    assert moments.day("26/03/02", "Date") == date(2026, 3, 2)
+    with pytest.raises(RowFault, match="may be day first or month first"):
+        moments.day("03/04/2026", "Date")
+    assert moments.day("31/01/2026", "Date") == date(2026, 1, 31)
+
+
 def test_a_time_the_clocks_skipped_moves_an_hour_on() -> None:
     assert placed(local("2026-03-08T02:30"), NEW_YORK) == (utc(2026, 3, 8, 7, 30), MISSING_TIME)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+from datetime import timedelta
+from zoneinfo import ZoneInfo
 
 import phonenumbers
 import pytest
@@ -12,6 +14,7 @@ from phonenumbers import PhoneNumber, PhoneNumberFormat, PhoneNumberType
 
 from survey import phones
 from survey.errors import InputError
+from tests.factories import utc
 
 CODES = sorted(phonenumbers.COUNTRY_CODE_TO_REGION_CODE)
 
@@ -35,6 +38,10 @@ def test_spellings_of_one_number_are_one_number(raw: str) -> None:
         ("+44 906 600 0000", "is a premium-rate number"),
         ("+33 810 55 01 00", "is a shared-cost number"),
         ("+44 55 5555 0100", "is a company-wide number"),
+        ("+1 500 555 0100", "is a personal number, which may ring anywhere"),
+        ("521 555 0100", "is a personal number, which may ring anywhere"),
+        ("+44 70 0555 0100", "is a personal number, which may ring anywhere"),
+        ("+44 76 4055 0100", "is a pager's number"),
     ],
 )
 def test_what_cannot_be_a_customers_phone_is_refused_with_its_reason(raw: str, reason: str) -> None:
@@ -83,6 +90,25 @@ def test_a_number_to_leave_alone_is_the_whole_one(raw: str, extension: bool) -> 
     assert phones.to_leave_alone(raw, "US") == ("+12125550100", extension)
     with pytest.raises(InputError, match="toll-free"):
         phones.to_leave_alone("+1 800 555 0100 x5", "US")
+
+
+@pytest.mark.parametrize("raw", ["+1 500 555 0100", "+44 70 0555 0100", "+44 76 4055 0100 ext 5"])
+def test_whoever_has_a_number_that_is_never_called_may_ask_to_be_left_alone(raw: str) -> None:
+    assert phones.to_leave_alone(raw, "US")[0] == "+" + "".join(filter(str.isdigit, raw.partition(" ext")[0]))
+
+
+def test_every_kind_of_number_is_either_taken_or_refused_by_a_reason() -> None:
+    """phonenumbers' kinds; whoever adds one finds it here. VOIP numbers ring a person like any other telephone."""
+    kinds = {name: kind for name, kind in vars(PhoneNumberType).items() if isinstance(kind, int)}
+    taken = {name for name, kind in kinds.items() if kind not in phones.REFUSED_TYPES}
+    assert taken == {"FIXED_LINE", "MOBILE", "FIXED_LINE_OR_MOBILE", "VOIP", "UNKNOWN"}
+    for region in phonenumbers.SUPPORTED_REGIONS:
+        for kind in kinds.values():
+            given = phonenumbers.example_number_for_type(region, kind)
+            if given is not None:
+                raw = phonenumbers.format_number(given, PhoneNumberFormat.E164)
+                known = phonenumbers.number_type(given)
+                assert (shortly(raw, region) is None) is (known in phones.REFUSED_TYPES), (raw, known)
 
 
 def test_what_is_wrong_with_the_number_goes_before_its_extension() -> None:
@@ -170,6 +196,50 @@ def test_a_number_without_known_zone_gets_its_countrys_zones(monkeypatch: pytest
     zones = phones.zones_of("+12125550123")
     phones.zones_of.cache_clear()
     assert {"America/New_York", "America/Los_Angeles", "Pacific/Honolulu"} <= set(zones)
+
+
+def example(region: str, kind: int) -> str:
+    """phonenumbers' own example of a number, as E.164."""
+    found = phonenumbers.example_number_for_type(region, kind)
+    assert found is not None and phonenumbers.number_type(found) == kind
+    return phonenumbers.format_number(found, PhoneNumberFormat.E164)
+
+
+@pytest.mark.parametrize(
+    ("region", "kind", "zone"),
+    [
+        ("BM", PhoneNumberType.MOBILE, "Atlantic/Bermuda"),
+        ("AG", PhoneNumberType.MOBILE, "America/Antigua"),
+        ("JM", PhoneNumberType.MOBILE, "America/Jamaica"),
+        ("AS", PhoneNumberType.MOBILE, "Pacific/Pago_Pago"),
+        ("BB", PhoneNumberType.VOIP, "America/Barbados"),
+        ("BM", PhoneNumberType.FIXED_LINE, "Atlantic/Bermuda"),
+        ("PR", PhoneNumberType.FIXED_LINE_OR_MOBILE, "America/Puerto_Rico"),
+        ("US", PhoneNumberType.FIXED_LINE_OR_MOBILE, "America/New_York"),
+    ],
+)
+def test_a_mobile_of_a_country_that_shares_its_calling_code_is_there(region: str, kind: int, zone: str) -> None:
+    assert phones.zones_of(example(region, kind)) == (zone,)
+
+
+def test_a_canadian_number_of_no_area_may_be_anywhere_under_its_calling_code() -> None:
+    zones = phones.zones_of(example("CA", PhoneNumberType.VOIP))
+    assert {"America/St_Johns", "America/Vancouver", "Pacific/Guam"} <= set(zones)
+
+
+def test_the_numbers_whose_zones_leave_little_or_nothing_of_a_day_are_known() -> None:
+    """Canada's of no area (+1 600), and mobiles and the like of Russia and Kazakhstan: more than nine hours apart."""
+    wide = set()
+    for region in sorted(phonenumbers.SUPPORTED_REGIONS):
+        for kind in (PhoneNumberType.FIXED_LINE, PhoneNumberType.MOBILE, PhoneNumberType.VOIP):
+            given = phonenumbers.example_number_for_type(region, kind)
+            if given is not None and (e164 := shortly(phonenumbers.format_number(given, 0), region)):
+                offsets = [utc(2026, 1, 5).astimezone(ZoneInfo(zone)).utcoffset() for zone in phones.zones_of(e164)]
+                assert offsets, e164
+                known = [offset for offset in offsets if offset is not None]
+                if max(known) - min(known) > timedelta(hours=9):
+                    wide.add(e164[:5])
+    assert wide == {"+1600", "+7751", "+7771", "+7912"}, wide
 
 
 def test_masks_keep_country_and_two_digits_only() -> None:

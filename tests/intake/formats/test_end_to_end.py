@@ -155,7 +155,7 @@ def test_a_freeswitch_call_in_either_order(tmp_path: Path) -> None:
         text = freeswitch.text_of(*[freeswitch.A_LEG, freeswitch.B_LEG][::order])
         samples.taken(samples.written(tmp_path, text), create_agents=True)
     (call,) = samples.stored().values()
-    assert (call.external_id, call.talk_seconds, call.answered) == (freeswitch.A, 60, True)
+    assert (call.external_id, call.talk_seconds, call.answered) == (freeswitch.B, 60, True)
     assert call.agent is not None and call.agent.key == "1001"
     assert (call.started_at, call.ended_at) == (at(2026, 3, 2, 14), at(2026, 3, 2, 14, 1, 30))
     assert db.session.scalar(select(Customer.phone)) == "+12125550101"

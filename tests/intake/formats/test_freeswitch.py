@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from intake.formats.freeswitch import COLUMNS, INTERNAL, NO_PERSON, REPEATED
+from intake.formats.freeswitch import COLUMNS, HALF, INTERNAL, NO_PERSON, REPEATED
 from tests.intake.formats.reading import SAMPLES, Fields, csv_text, needs_samples, read, read_text
 
 FOLDER = SAMPLES / "freeswitch_cdr"
@@ -89,7 +89,7 @@ def test_the_real_native_file() -> None:
         "515f34c7",
     }
     assert {row["phone"] for row in found.rows if row["internal"] == "no"} == {"5550100"}
-    assert found.notes == {REPEATED: 4, INTERNAL: 3}
+    assert found.notes == {REPEATED: 4, INTERNAL: 3, HALF: 2}
 
 
 @needs_samples
@@ -112,7 +112,7 @@ def test_the_real_file_that_a_spreadsheet_saved_again() -> None:
 
 def test_a_and_b_legs_are_one_call_and_the_b_leg_is_the_talk(tmp_path: Path) -> None:
     found = by_leg(tmp_path, A_LEG, B_LEG)
-    assert {row["external_id"] for row in found.values()} == {A}
+    assert {row["external_id"] for row in found.values()} == {B}
     assert (found[A]["answered"], found[A]["agent"], found[A]["talk_seconds"]) == ("no", "", "0")
     assert (found[B]["answered"], found[B]["agent"], found[B]["talk_seconds"]) == ("yes", "1001", "60")
     assert found[A]["phone"] == found[B]["phone"] == "+12125550101"
@@ -120,34 +120,54 @@ def test_a_and_b_legs_are_one_call_and_the_b_leg_is_the_talk(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("a", "b"),
+    ("a", "b", "call"),
     [
-        ({}, {}),
-        ({}, {"bleg_uuid": A}),  # each names the other
-        ({"uuid": A.upper()}, {}),
-        ({"accountcode": '"x"'}, {}),
+        ({}, {}, B),
+        ({}, {"bleg_uuid": A}, A),  # each names the other
+        ({"uuid": A.upper()}, {}, B),
+        ({"accountcode": '"x"'}, {}, B),
     ],
 )
-def test_pairs_are_found_in_either_direction_and_any_order(tmp_path: Path, a: Any, b: Any) -> None:
+def test_pairs_are_found_in_either_direction_and_any_order(tmp_path: Path, a: Any, b: Any, call: str) -> None:
     legs = [A_LEG | a, B_LEG | b]
     found = by_leg(tmp_path, *legs)
     assert found == by_leg(tmp_path, *reversed(legs))
-    assert [row["external_id"] for row in found.values()] == [A, A]
+    assert [row["external_id"] for row in found.values()] == [call, call]
     assert found[B]["agent"] == "1001" and found[A]["answered"] == "no"
 
 
-def test_a_leg_named_but_not_there_counts_for_the_id(tmp_path: Path) -> None:
-    (row,) = by_leg(tmp_path, A_LEG | {"uuid": C, "bleg_uuid": B}).values()
-    assert row["external_id"] == B
-    (row,) = by_leg(tmp_path, B_LEG).values()
-    assert row["external_id"] == B
+@pytest.mark.parametrize("number", [1, 0xC])
+def test_the_halves_of_a_pair_are_one_call_each_by_itself(tmp_path: Path, number: int) -> None:
+    """Whichever uuid is the smaller: two files make one call of them."""
+    found = read_text(tmp_path, text_of(A_LEG | {"uuid": uuid(number)}))
+    assert [row["external_id"] for row in found.rows] == [B] and found.notes == {HALF: 1}
+    found = read_text(tmp_path, text_of(B_LEG))
+    assert [row["external_id"] for row in found.rows] == [B] and found.notes == {}
+    assert HALF not in read_text(tmp_path, text_of(A_LEG | {"uuid": uuid(number)}, B_LEG)).notes
 
 
-def test_legs_hang_together_over_several(tmp_path: Path) -> None:
-    numbers = [9, 3, 7, 1, 8, 2, 6]
+@pytest.mark.parametrize(
+    ("numbers", "call"),
+    [
+        ([9, 3, 7, 1, 8, 2, 6], 6),  # the last is named and has no row
+        ([9, 3, 7, 1, 8, 2, 6, 9], 1),  # a ring
+        ([5, 4, 3, 8, 4], 3),  # a ring with a way in
+    ],
+)
+def test_legs_hang_together_over_several(tmp_path: Path, numbers: list[int], call: int) -> None:
     chain = [A_LEG | {"uuid": uuid(one), "bleg_uuid": uuid(two)} for one, two in pairwise(numbers)]
     found = by_leg(tmp_path, *chain)
-    assert {row["external_id"] for row in found.values()} == {uuid(1)} and len(found) == 6
+    assert {row["external_id"] for row in found.values()} == {uuid(call)} and len(found) == len(chain)
+
+
+def test_of_several_ends_the_smallest_names_the_call(tmp_path: Path) -> None:
+    """Rows of one leg that differ may name two others, neither of which names any."""
+    legs = [A_LEG, A_LEG | {"bleg_uuid": C, "billsec": "9"}, B_LEG, B_LEG | {"uuid": C}]
+    for order in (legs, legs[::-1]):
+        assert {row["external_id"] for row in by_leg(tmp_path, *order).values()} == {B}
+    unseen = uuid(1)  # named by the row that is kept
+    legs = [A_LEG | {"uuid": C, "bleg_uuid": unseen}, A_LEG | {"uuid": C, "billsec": "9"}, B_LEG]
+    assert {row["external_id"] for row in by_leg(tmp_path, *legs).values()} == {unseen}
 
 
 def test_where_only_a_legs_are_written_a_connected_one_is_a_talk(tmp_path: Path) -> None:
@@ -168,7 +188,7 @@ def test_where_only_a_legs_are_written_a_connected_one_is_a_talk(tmp_path: Path)
 def test_a_leg_that_was_connected_with_nobody_is_no_talk(tmp_path: Path, changes: dict[str, str]) -> None:
     found = read_text(tmp_path, text_of(A_LEG | changes))
     assert (found.rows[0]["answered"], found.rows[0]["agent"]) == ("no", "")
-    assert found.notes == ({NO_PERSON: 1} if "bleg_uuid" in changes else {})
+    assert found.notes == ({NO_PERSON: 1} if "bleg_uuid" in changes else {HALF: 1})
 
 
 # --- who called ---
@@ -300,7 +320,12 @@ def test_the_order_of_the_rows_makes_no_difference(
     assert sorted(first.rows, key=leg_of) == sorted(other.rows, key=leg_of)
     assert first.notes == other.notes
     assert len(first.rows) == len({leg["uuid"] for leg in legs})
-    assert {row["leg"]: row["external_id"] for row in first.rows} == smallest_of_groups(legs)
+    calls = {row["leg"]: row["external_id"] for row in first.rows}
+    groups = smallest_of_groups(legs)
+    assert len(set(zip(calls.values(), (groups[leg] for leg in calls), strict=True))) == len(set(calls.values()))
+    assert {frozenset(leg for leg in calls if groups[leg] == one) for one in groups.values()} == {
+        frozenset(leg for leg in calls if calls[leg] == one) for one in calls.values()
+    }
 
 
 def leg_of(row: Fields) -> str:

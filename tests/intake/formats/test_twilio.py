@@ -77,7 +77,7 @@ TASK = [
 FIELDS = {
     "external_id": "CA1",
     "leg": "WR1",
-    "recorded_at": "",
+    "recorded_at": "2026-03-02T14:03:00.000+00:00",
     "agent": "amy",
     "started_at": "2026-03-02T14:00:00.000+00:00",
     "ended_at": "2026-03-02T14:02:30.000+00:00",
@@ -157,7 +157,7 @@ def test_a_task_nobody_accepted_is_an_unanswered_call(tmp_path: Path) -> None:
         assert legs(tmp_path, *events) == [
             FIELDS
             | {"leg": "WT1", "agent": "", "answered": "no", "talk_seconds": "0"}
-            | {"ended_at": "2026-03-02T14:00:40.000+00:00"}
+            | dict.fromkeys(("ended_at", "recorded_at"), "2026-03-02T14:00:40.000+00:00")
         ]
 
 
