@@ -89,7 +89,11 @@ def sweep_lost() -> int:
     """Attempts whose job never came back are planned again; one that has begun never is. Returns how many."""
     lost = db.session.execute(
         update(Attempt)
-        .where(Attempt.state == AttemptState.QUEUED, Attempt.claimed_at < clock.now() - LOST_AFTER)
+        .where(
+            Attempt.channel.in_(list(Channel)),  # as the index of what is on its way begins
+            Attempt.state == AttemptState.QUEUED,
+            Attempt.claimed_at < clock.now() - LOST_AFTER,
+        )
         .values(state=AttemptState.PLANNED, claimed_at=None)
         .returning(Attempt.id)
         .execution_options(synchronize_session=False)

@@ -72,7 +72,11 @@ class Attempt(Base):
         CheckConstraint("state NOT IN ('planned', 'queued') OR started_at IS NULL", name="not_started_twice"),
         Index("ix_attempts_due", "due_at", postgresql_where="state = 'planned'"),
         Index(
-            "ix_attempts_moving", "state", "started_at", postgresql_where="state IN ('queued', 'dialling', 'underway')"
+            "ix_attempts_moving",
+            "channel",
+            "state",
+            "started_at",
+            postgresql_where="state IN ('queued', 'dialling', 'underway')",
         ),
         Index(
             "uq_attempts_one_live",
