@@ -13,6 +13,7 @@ from sqlalchemy.orm import selectinload
 
 from console.scope import Scope, found
 from scheduler import spending
+from scheduler.overlaps import Overlap, overlaps
 from survey.db import db
 from survey.models import (
     Attempt,
@@ -59,6 +60,7 @@ class Page:
     asked: int
     attempts: dict[tuple[Channel, Outcome | AttemptState], int]
     spent: Fraction | None
+    overlaps: list[Overlap]
 
     @property
     def calls(self) -> int:
@@ -128,6 +130,7 @@ def read(campaign: Campaign) -> Page:
         asked=_asked(campaign.id),
         attempts=_attempts(campaign.id),
         spent=None if campaign.spend_cap is None else spending.spent(campaign),
+        overlaps=overlaps(campaign),
     )
 
 

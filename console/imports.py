@@ -1,28 +1,44 @@
-"""Imports: what was handed in, newest first, and one import's record with the rows that it could not take."""
+"""Imports: what was handed in, newest first, and one import's record with the rows that it could not take.
+
+Among the imports stand the files that were refused as a whole, by the time they came.
+"""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import func, literal, or_, select, tuple_, union_all
 
 from console.calls import number_in
 from console.scope import Scope, found
+from intake import refusals
 from intake.discreet import discreet
+from intake.refusals import Refusal
+from intake.reports import Alike
 from survey.db import db
 from survey.errors import NotFound
-from survey.models import Call, Draw, ImportChange, ImportKind, ImportRecord, Organisation, Site
+from survey.models import AuditEntry, Call, Draw, ImportChange, ImportKind, ImportRecord, Organisation, Site
 
 PAGE = 40
 FIRST_REJECTS = 10
+# Rows at the beginning of a rejects file of which the reasons are counted.
+REJECTS_COUNTED = 1_000
+# What the address of a next page calls the last line of the one before, where that is a refused file.
+REFUSED_MARK = "refused-"
+# How reasons begin that say something of the file itself.
+OF_THE_FILE = ("is ", "has ", "holds ", "unpacks ")
 # An import says how far it is with every batch; one that has not ended by then was cut off.
 LONGEST = timedelta(hours=1)
 REJECTS_BEGIN = ["line", "column", "reason"]
+
+
+Row = TypeVar("Row", ImportRecord, AuditEntry)
 
 
 @dataclass(frozen=True)
@@ -51,31 +67,44 @@ CUT_OFF = State(
 )
 
 
+REFUSED = State("Refused", "bad", "The file as a whole could not be taken, and nothing of it was.")
+
+
 @dataclass(frozen=True)
 class Line:
-    """One import of the list; `zone` is its organisation's, by whose time it is shown."""
+    """One import of the list, or a file that was refused; `zone` is its organisation's, by whose time it is shown."""
 
-    record: ImportRecord
+    at: datetime
+    what: ImportRecord | Refusal
     organisation: str
     state: State
     zone: str
 
+    @property
+    def record(self) -> ImportRecord | None:
+        return self.what if isinstance(self.what, ImportRecord) else None
+
+    @property
+    def why(self) -> str:
+        """Why the file was refused, as a sentence; empty for an import."""
+        if isinstance(self.what, ImportRecord):
+            return ""
+        reason = self.what.reason
+        said = f"It {reason}" if reason.startswith(OF_THE_FILE) else f"{reason[:1].upper()}{reason[1:]}"
+        return said if said.endswith((".", "!", "?", "…")) else f"{said}."
+
+    @property
+    def mark(self) -> str:
+        """What the address of a page that begins below this line says."""
+        return f"{REFUSED_MARK if self.record is None else ''}{self.what.id}"
+
 
 @dataclass(frozen=True)
 class Found:
-    """One page of imports, and the id the next page begins below (None at the end)."""
+    """One page of imports, and the mark of the line that the next page begins below (None at the end)."""
 
     lines: list[Line]
-    following: int | None
-
-
-@dataclass(frozen=True)
-class Reject:
-    """One row that was not taken, with any contact in its reason masked."""
-
-    line: str
-    column: str
-    reason: str
+    following: str | None
 
 
 @dataclass(frozen=True)
@@ -95,7 +124,8 @@ class Page:
     state: State
     zone: str
     why_no_file: str
-    first_rejects: list[Reject]
+    alike: list[Alike]
+    counted: int = REJECTS_COUNTED
 
     @property
     def reasons(self) -> list[tuple[str, int]]:
@@ -117,24 +147,49 @@ class Page:
 
 
 def search(within: Scope, before: str, now: datetime) -> Found:
-    """A page of imports, newest first; `before` is the address's query. Raises InputError when it is no number."""
-    last = number_in(before, "page")
-    query = select(ImportRecord).where(within.holds(ImportRecord.organisation_id))
-    if last is not None:
-        query = query.where(ImportRecord.id < last)
-    records = list(db.session.scalars(query.order_by(ImportRecord.id.desc()).limit(PAGE + 1)))
-    shown = records[:PAGE]
+    """A page of imports and refused files, newest first; `before` is the address's query: the mark of a line.
+
+    Raises InputError when it is none.
+    """
+    owner = within.organisation_id
+    imported = select(ImportRecord.started_at.label("at"), literal(1).label("sort"), ImportRecord.id.label("id")).where(
+        within.holds(ImportRecord.organisation_id)
+    )
+    refused = select(AuditEntry.at, literal(0), AuditEntry.id).where(*refusals.of_refusals(owner))
+    every = union_all(imported, refused).subquery()
+    place = tuple_(every.c.at, every.c.sort, every.c.id)
+    query = select(every.c.sort, every.c.id).order_by(every.c.at.desc(), every.c.sort.desc(), every.c.id.desc())
+    if (last := _marked(before)) is not None:
+        begin = select(every.c.at, every.c.sort, every.c.id).where(every.c.sort == last[0], every.c.id == last[1])
+        query = query.where(place < begin.scalar_subquery())
+    keys = [(sort, id) for sort, id in db.session.execute(query.limit(PAGE + 1))]
+    lines = _lines(keys[:PAGE], now)
+    return Found(lines, lines[-1].mark if len(keys) > PAGE else None)
+
+
+def _marked(before: str) -> tuple[int, int] | None:
+    """Which of the two a line's mark speaks of (1: an import, 0: a refusal), and its id."""
+    number = number_in(before.removeprefix(REFUSED_MARK) or before, "page")
+    return None if number is None else (0 if before.startswith(REFUSED_MARK) else 1, number)
+
+
+def _lines(keys: Sequence[tuple[int, int]], now: datetime) -> list[Line]:
+    records = _by_id(ImportRecord, [id for sort, id in keys if sort])
+    refused = {
+        id: refusals.told(entry) for id, entry in _by_id(AuditEntry, [id for sort, id in keys if not sort]).items()
+    }
+    shown: list[ImportRecord | Refusal] = [records[id] if sort else refused[id] for sort, id in keys]
     names, zones = _organisations(shown), _zones(shown)
-    lines = [
+    return [
         Line(
-            record,
-            names.get(record.organisation_id, ""),
-            state_of(record, now),
-            zones.get(record.organisation_id, "UTC"),
+            at=what.started_at if isinstance(what, ImportRecord) else what.at,
+            what=what,
+            organisation=names.get(what.organisation_id, ""),
+            state=state_of(what, now) if isinstance(what, ImportRecord) else REFUSED,
+            zone=zones.get(what.organisation_id, "UTC"),
         )
-        for record in shown
+        for what in shown
     ]
-    return Found(lines, shown[-1].id if len(records) > PAGE else None)
 
 
 def one(within: Scope, import_id: int) -> ImportRecord:
@@ -158,7 +213,7 @@ def read(record: ImportRecord, now: datetime) -> Page:
         state=state_of(record, now),
         zone=_zones([record]).get(record.organisation_id, "UTC"),
         why_no_file=why_no_file if record.rejected else "",
-        first_rejects=_first_rejects(path, _country(record)) if path else [],
+        alike=_alike(path, _country(record)) if path else [],
     )
 
 
@@ -225,13 +280,14 @@ def _is_rejects_file(path: Path) -> bool:
     return first == [REJECTS_BEGIN]
 
 
-def _first_rejects(path: Path, country: str) -> list[Reject]:
-    rows = _rows(path, FIRST_REJECTS + 1)[1:]
-    return [
-        Reject(row[0], discreet(row[1], country), discreet(row[2], country))
-        for row in rows
-        if len(row) >= len(REJECTS_BEGIN)
-    ]
+def _alike(path: Path, country: str) -> list[Alike]:
+    """The first rejects, each column and reason once with the line of the first and how many there are; most first."""
+    found: dict[tuple[str, str], Alike] = {}
+    for row in _rows(path, REJECTS_COUNTED + 1)[1:]:
+        if len(row) >= len(REJECTS_BEGIN):
+            kind = discreet(row[1], country), discreet(row[2], country)
+            found.setdefault(kind, Alike(row[0], *kind)).count += 1
+    return sorted(found.values(), key=lambda alike: -alike.count)[:FIRST_REJECTS]
 
 
 def _rows(path: Path, count: int) -> list[list[str]]:
@@ -243,14 +299,18 @@ def _rows(path: Path, count: int) -> list[list[str]]:
         return []
 
 
-def _organisations(records: Iterable[ImportRecord]) -> dict[int | None, str]:
+def _by_id(model: type[Row], ids: Sequence[int]) -> dict[int, Row]:
+    return {row.id: row for row in db.session.scalars(select(model).where(model.id.in_(ids)))} if ids else {}
+
+
+def _organisations(records: Iterable[ImportRecord | Refusal]) -> dict[int | None, str]:
     """The names of the records' organisations by id."""
     wanted = {record.organisation_id for record in records}
     rows = db.session.execute(select(Organisation.id, Organisation.name).where(Organisation.id.in_(wanted)))
     return {row.id: row.name for row in rows}
 
 
-def _zones(records: Iterable[ImportRecord]) -> dict[int | None, str]:
+def _zones(records: Iterable[ImportRecord | Refusal]) -> dict[int | None, str]:
     """The time zone of each organisation: that of its first site by name."""
     wanted = {record.organisation_id for record in records}
     last_to_first = (Site.name.desc(), Site.id.desc())

@@ -7,6 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from pydantic import ValidationError
+
+from console.upload_faults import FieldFault, FormFault, of_mapping
+from console.upload_fields import LABELS, OPTIONS, column_field
 from intake.mapping import CALL_FIELDS, SEALED_FIELDS, CallMapping, guessed, mapping_of
 from intake.values import NO, UNITS, YES
 from survey.errors import InputError
@@ -15,74 +19,6 @@ DATE_ORDERS = {"": "", "dmy": "day first", "mdy": "month first", "ymd": "year fi
 LONGEST_ANSWER = 200
 # What the form asks for; the rest of a mapping (constants, formats of dates, ...) can only come from a mapping file.
 ASKED = frozenset({"columns", "values", "zone", "date_order", "duration_unit", "source", "format"})
-
-
-@dataclass(frozen=True)
-class Field:
-    """One of our fields, as the form asks for its column."""
-
-    name: str
-    label: str
-    hint: str = ""
-
-
-@dataclass(frozen=True)
-class Group:
-    """Fields that belong together on the page."""
-
-    title: str
-    fields: tuple[Field, ...]
-
-
-GROUPS = (
-    Group(
-        "Which call it is",
-        (
-            Field("external_id", "Call id", "the telephone system's own id of the call"),
-            Field("site", "Site", "its key or name, where each row names its own"),
-            Field("agent", "Agent", "the key or name of the (last) agent"),
-        ),
-    ),
-    Group(
-        "When",
-        (
-            Field("started_at", "Start", "date and time in one column"),
-            Field("date", "Date of the start", "where date and time stand apart"),
-            Field("time", "Time of the start"),
-            Field("ended_at", "End", "date and time in one column"),
-        ),
-    ),
-    Group(
-        "How it went",
-        (
-            Field("answered", "Answered", "yes or no; without it, a call with conversation was answered"),
-            Field("talk_seconds", "Conversation", "how long customer and agent talked"),
-            Field("duration", "Whole call", "how long it took from its start"),
-            Field("wait_seconds", "Waiting", "how long the customer waited before"),
-        ),
-    ),
-    Group(
-        "How the customer can be reached",
-        (
-            Field("phone", "Phone", "kept encrypted, shown masked"),
-            Field("email", "Email", "kept encrypted, shown masked"),
-            Field("language", "Language", "such as en or es"),
-            Field("consents_to_calls", "May be called", "yes or no"),
-            Field("relay", "Uses a relay service", "yes or no"),
-        ),
-    ),
-    Group(
-        "What else the file says",
-        (
-            Field("queue", "Queue"),
-            Field("topic", "Topic"),
-            Field("internal", "Internal or test call", "yes or no; nobody is asked about those"),
-            Field("leg", "Leg", "the id of one stretch of a call that was passed on"),
-            Field("recorded_at", "Written at", "when the telephone system wrote this version of the record"),
-        ),
-    ),
-)
-LABELS = {each.name: each.label for group in GROUPS for each in group.fields}
 
 
 @dataclass(frozen=True)
@@ -102,7 +38,7 @@ class Choices:
     rest: Mapping[str, Any] = field(default_factory=dict)
 
     def mapping(self) -> CallMapping:
-        """The mapping these choices make. Raises InputError with every fault listed."""
+        """The mapping these choices make. Raises FormFault with every fault listed."""
         self._check_contacts()
         values = {name: pairs for name, pairs in self.rest.get("values", {}).items() if name != "answered"}
         if answered := self._answered():
@@ -117,7 +53,10 @@ class Choices:
             "source": self.source or None,
             "format": self.format or None,
         }
-        mapping = mapping_of(given, "your choices")
+        try:
+            mapping = CallMapping.model_validate(given)
+        except ValidationError as error:
+            raise FormFault(*of_mapping(error)) from None
         _check_storable(mapping)
         return mapping
 
@@ -130,9 +69,8 @@ class Choices:
         """What is written for answered and not; empty where our own words say it all."""
         yes, no = self.words_of(True), self.words_of(False)
         if both := {word.casefold() for word in yes} & {word.casefold() for word in no}:
-            raise InputError(
-                f"{both.pop()!r} stands for answered and for not answered", where="Answered", how="Leave it in one."
-            )
+            what = f"{both.pop()!r} stands for answered and for not answered: leave it in one"
+            raise FormFault(FieldFault("no", OPTIONS["no"], what))
         if {word.casefold() for word in yes} <= YES and {word.casefold() for word in no} <= NO:
             return {}
         return dict.fromkeys(yes, True) | dict.fromkeys(no, False)
@@ -142,11 +80,9 @@ class Choices:
         sealed = {column: name for name, column in self.columns.items() if name in SEALED_FIELDS}
         for name, column in self.columns.items():
             if name not in SEALED_FIELDS and column in sealed:
-                raise InputError(
-                    f"the column {column!r} is chosen for {LABELS[sealed[column]]} and for {LABELS[name]}",
-                    where=LABELS[name],
-                    how="A customer's contact can be nothing else: choose another column, or none.",
-                )
+                what = f"the column {column!r} is chosen for {LABELS[sealed[column]]} and for {LABELS[name]}"
+                how = "a customer's contact can be nothing else, so choose another column, or none"
+                raise FormFault(FieldFault(column_field(name), LABELS[name], f"{what}; {how}"))
 
 
 def guessed_choices(header: Sequence[str]) -> Choices:
@@ -183,7 +119,7 @@ def rest_of(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def chosen(form: Mapping[str, str], header: Sequence[str]) -> Choices:
-    """The choices of a sent form; columns come by their number. Raises InputError naming what cannot be read."""
+    """The choices of a sent form; columns come by their number. Raises FormFault naming what cannot be read."""
     return Choices(
         columns={name: column for name in CALL_FIELDS if (column := _column(form, name, header))},
         format=_text(form, "format"),
@@ -223,36 +159,42 @@ def _column(form: Mapping[str, str], name: str, header: Sequence[str]) -> str:
     if not number:
         return ""
     if not number.isdecimal() or len(number) > 6 or int(number) >= len(header):
-        raise InputError("is not a column of this file", where=LABELS[name], how="Choose one from the list.")
+        what = "that is not a column of this file: choose one from the list"
+        raise FormFault(FieldFault(column_field(name), LABELS[name], what))
     return header[int(number)]
 
 
 def _text(form: Mapping[str, str], name: str) -> str:
     text = form.get(name, "").strip()
     if len(text) > LONGEST_ANSWER or not text.isprintable():
-        raise InputError(
-            f"is longer than {LONGEST_ANSWER} characters, or has some that cannot be printed",
-            where=name,
-            how="Type it anew.",
+        what = (
+            f"the answer is longer than {LONGEST_ANSWER} characters, or has some that cannot be printed: type it anew"
         )
+        raise FormFault(_about(name, what))
     return text
 
 
 def _one_of(form: Mapping[str, str], name: str, known: Mapping[str, Any]) -> str:
     text = _text(form, name)
     if text and text not in known:
-        raise InputError(f"{text!r} is not offered", where=name.replace("_", " "), how="Choose one from the list.")
+        raise FormFault(_about(name, f"{text!r} is not offered: choose one from the list"))
     return text
 
 
+def _about(name: str, what: str) -> FieldFault:
+    field = "order" if name == "date_order" else name
+    return FieldFault(field, OPTIONS[field], what)
+
+
 def _rest(form: Mapping[str, str]) -> dict[str, Any]:
-    """What came with a mapping file, carried along by the page. Raises InputError where it has been tampered with."""
+    """What came with a mapping file, carried along by the page. Raises FormFault where it has been tampered with."""
     try:
         rest = json.loads(form.get("rest") or "{}")
     except (ValueError, RecursionError):
         rest = None
     if not isinstance(rest, dict) or not isinstance(rest.get("values", {}), dict):
-        raise InputError("the page has lost what the mapping file said", where="mapping file", how="Hand it in again.")
+        what = "the page has lost what the mapping file said: hand it in again"
+        raise FormFault(FieldFault("mapping", OPTIONS["mapping"], what))
     return rest_of(rest)
 
 
@@ -263,8 +205,5 @@ def _check_storable(mapping: CallMapping) -> None:
     except ValueError:
         storable = False
     if not storable:
-        raise InputError(
-            "has a column or a value with a NUL byte, or with something that is no character",
-            where="your choices",
-            how="Choose another column, or save the file anew as CSV UTF-8.",
-        )
+        what = "a column or a value has a NUL byte, or something that is no character"
+        raise FormFault(FieldFault("", "", f"{what}: choose another column, or save the file anew as CSV UTF-8"))

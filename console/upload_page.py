@@ -12,14 +12,18 @@ from zoneinfo import available_timezones
 
 from sqlalchemy import select
 
-from console import uploads
-from console.upload_forms import GROUPS, LABELS, Choices, Group, choices_of, chosen, guessed_choices, kept, taken_up
+from console import upload_faults, uploads
+from console.upload_faults import FieldFault, FormFault
+from console.upload_fields import GROUPS, LABELS, OPTIONS, Group, column_field
+from console.upload_forms import Choices, choices_of, chosen, guessed_choices, kept, taken_up
+from intake import refusals
 from intake.calls import CallOptions, import_calls
 from intake.discreet import discreet
 from intake.formats import FORMATS, open_table
 from intake.mapping import CallMapping, DateOrder, read_mapping
 from intake.preview import Preview, preview
-from intake.reports import Change, ImportReport, Reject
+from intake.refusals import Door
+from intake.reports import Alike, Change, ImportReport
 from survey import audit
 from survey.db import db
 from survey.errors import AftercallError, InputError
@@ -124,19 +128,38 @@ class Page:
     def zones(self) -> Sequence[str]:
         return known_zones()
 
-    @property
-    def advice(self) -> str:
-        """How to mend the fault on this page: what the command line would be told is of no use here."""
-        how = self.fault.how if self.fault else ""
-        if not self.header:
-            return "Choose another kind of file below, or cancel and hand in another file."
-        return how if how and "--" not in how else "Choose otherwise below, then press Look again."
+    @cached_property
+    def faults(self) -> list[FieldFault]:
+        """What is wrong with the file or the choices, each once and whole; what looks like a contact is masked."""
+        found: list[FieldFault] = []
+        undecided = self.preview.undecided if self.preview and not self.choices.date_order else ""
+        if undecided:
+            found.append(upload_faults.undecided(undecided))
+        if self.fault is not None and self.fault.what != undecided:
+            found += upload_faults.of(self.fault, self.choices.columns, self.choices.format)
+        if self.preview is not None:
+            found += upload_faults.of_rows(self.preview)
+        country = self.organisation.country
+        return [replace(each, text=discreet(each.text, country)) for each in found]
+
+    def faults_at(self, field: str) -> list[FieldFault]:
+        """What is wrong at the field of this id."""
+        return [each for each in self.faults if each.field == field]
 
     @property
-    def first_rejects(self) -> list[Reject]:
-        """The first rows that a check rejected, with whatever looks like a contact masked."""
-        rejects = self.report.rejects if self.report else []
-        return [Reject(each.where, self.shown(each.column), self.shown(each.reason)) for each in rejects]
+    def columns_are_at_fault(self) -> bool:
+        return any(self.faults_at(column_field(name)) for name in LABELS)
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """What the form calls the choices beside the columns."""
+        return OPTIONS
+
+    @property
+    def alike(self) -> list[Alike]:
+        """Why a check rejected rows, each column and reason once, with whatever looks like a contact masked."""
+        found = self.report.most_rejected if self.report else []
+        return [Alike(each.where, self.shown(each.column), self.shown(each.reason), each.count) for each in found]
 
     @property
     def changes(self) -> list[Change]:
@@ -205,13 +228,14 @@ def take_in(upload: Upload, form: Mapping[str, str], mapping_file: bytes | None,
             return replace(page, fault=fault)
         try:
             _check_told(page, source=True)
-            report = import_calls(path, _options(page, dry_run=False), actor=actor)
+            with refusals.noted(path, ImportKind.CALLS, Door.CONSOLE, organisation=page.organisation.key, actor=actor):
+                report = import_calls(path, _options(page, dry_run=False), actor=actor)
         except AftercallError as fault:
             db.session.rollback()
             return replace(_looked_at(path, page), fault=fault)
     record = db.session.get(ImportRecord, report.import_id)
     audit.record(actor, IMPORTED, record, **({} if report.nothing_taken else kept(page.choices)))
-    uploads.drop(upload)
+    uploads.drop(upload, uploads.Fate.IMPORTED, actor=actor, import_id=report.import_id)
     db.session.commit()
     return report
 
@@ -275,8 +299,8 @@ def _chosen(
 ) -> tuple[Page, AftercallError | None]:
     """The page with what the form says, and what is wrong with it if anything is."""
     page, name = _empty(upload), form.get("format", "")
+    mapping, fault = _mapping_in(mapping_file, path)
     try:
-        mapping = None if mapping_file is None else _mapping_in(mapping_file, path)
         name = (mapping and mapping.format) or name
         table = open_table(path, name or None)
         page = replace(page, header=table.header, earlier=earlier(upload, table.header))
@@ -287,7 +311,7 @@ def _chosen(
             choices = _over(choices_of(mapping, table.header), choices)
         _check_named(page, choices)
         choices = replace(choices, format=name)
-        return replace(page, choices=choices if same else _with_site(choices, page.sites)), None
+        return replace(page, choices=choices if same else _with_site(choices, page.sites)), fault
     except AftercallError as fault:
         return replace(page, choices=replace(page.choices, format=name)), fault
 
@@ -296,24 +320,25 @@ def _check_named(page: Page, choices: Choices) -> None:
     """The names of columns are kept with the choices: a contact in the place of one must not be."""
     for name, column in choices.columns.items():
         if discreet(column, page.organisation.country) != column:
-            raise InputError(
-                "the first line of the file seems to be a call already, not the names of its columns",
-                where=LABELS[name],
-                how="Put a line with the columns' names first, and hand the file in again.",
-            )
+            what = "the first line of the file seems to be a call already, not the names of its columns"
+            how = "put a line with the columns' names first, and hand the file in again"
+            raise FormFault(FieldFault(column_field(name), LABELS[name], f"{what}: {how}"))
 
 
-def _mapping_in(content: bytes, path: Path) -> CallMapping:
-    """The mapping of a mapping file. Raises InputError where it is none."""
-    name = "the mapping file"
-    if len(content) > LONGEST_MAPPING:
-        raise InputError(f"is longer than {LONGEST_MAPPING:,} bytes", where=name, how="Hand in a mapping file.")
-    beside = path.with_name(f"{path.name}.mapping.toml")
-    beside.write_bytes(content)
+def _mapping_in(content: bytes | None, path: Path) -> tuple[CallMapping | None, FormFault | None]:
+    """The mapping of a mapping file, or what is wrong with it; neither where none was sent."""
+    if content is None:
+        return None, None
     try:
-        return read_mapping(beside)
+        if len(content) > LONGEST_MAPPING:
+            raise InputError(f"is longer than {LONGEST_MAPPING:,} bytes")
+        beside = path.with_name(f"{path.name}.mapping.toml")
+        beside.write_bytes(content)
+        return read_mapping(beside), None
     except RecursionError:
-        raise InputError("is nested too deeply", where=name, how="docs/intake.md explains mapping files.") from None
+        return None, upload_faults.of_mapping_file(InputError("is nested too deeply"))
+    except InputError as fault:
+        return None, upload_faults.of_mapping_file(fault)
 
 
 def _over(of_file: Choices, before: Choices) -> Choices:
@@ -337,15 +362,11 @@ def _check_told(page: Page, *, source: bool) -> None:
     """What the command line asks for in its own words, in those of the page: the site, and the source where needed."""
     choices = page.choices
     if not choices.site and "site" not in choices.columns and "site" not in choices.rest.get("constants", {}):
-        raise InputError(
-            "nothing says at which site the calls were",
-            where="Site",
-            how="Choose the site, or the column that names it.",
-        )
+        how = f"choose the site here, or under {LABELS['site']} the column that names it"
+        raise FormFault(FieldFault("site", OPTIONS["site"], f"nothing says at which site the calls were: {how}"))
     if source and not choices.site and not choices.source:
-        raise InputError(
-            "calls whose rows name their site need a source", where="Source", how="Type the telephone system's name."
-        )
+        what = "calls whose rows name their site need a source: type the telephone system's name"
+        raise FormFault(FieldFault("source", OPTIONS["source"], what))
 
 
 def _format_of(path: Path, name: str) -> str:

@@ -11,18 +11,22 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO
 
 from sqlalchemy import ColumnElement, delete, func, select, true
+from sqlalchemy.orm import InstrumentedAttribute, defer
 
 from console.scope import Scope, found
+from intake import refusals
 from intake.formats import open_table
-from survey import clock, settings
+from intake.refusals import Door
+from survey import audit, clock, settings
 from survey.db import db
-from survey.errors import InputError, Refused
-from survey.models import Organisation, Site, Upload
+from survey.errors import InputError, NotFound, Refused
+from survey.models import AuditEntry, ImportKind, Organisation, Site, Upload
 from survey.vault import vault
 
 # What the application takes in one request (MAX_CONTENT_LENGTH), as people count it.
@@ -62,6 +66,25 @@ class Waiting:
     zone: str
 
 
+class Fate(StrEnum):
+    """What became of an upload, as the audit trail calls it."""
+
+    IMPORTED = "upload imported"
+    CANCELLED = "upload cancelled"
+    EXPIRED = "upload expired"
+
+
+class Gone(NotFound):
+    """An upload that is not kept any more, and what became of it; `zone` is its organisation's first site's."""
+
+    status = 410
+
+    def __init__(self, fate: Fate, file_name: str, at: datetime, by: str, zone: str, import_id: int | None) -> None:
+        super().__init__(f"{file_name} does not wait here any more")
+        self.fate, self.file_name, self.at, self.by = fate, file_name, at, by
+        self.zone, self.import_id = zone, import_id
+
+
 def organisations(within: Scope) -> Sequence[Organisation]:
     """The organisations that calls can be handed in for: those with a site, by name."""
     with_site = select(Site.id).where(Site.organisation_id == Organisation.id).exists()
@@ -73,8 +96,8 @@ def organisations(within: Scope) -> Sequence[Organisation]:
 def keep(person: Person, organisation_id: int, given_name: str, content: bytes) -> Upload:
     """Stores a file, when it can be read at all; flushed. Old uploads, of everybody, go away.
 
-    Raises InputError where nothing could be taken from the file whatever its columns mean, and Refused while too many
-    others of the organisation wait.
+    Raises InputError where nothing could be taken from the file whatever its columns mean, which is noted among the
+    imports, and Refused while too many others of the organisation wait.
     """
     sweep()
     owner = found(
@@ -86,13 +109,7 @@ def keep(person: Person, organisation_id: int, given_name: str, content: bytes) 
     _check_room(owner.id)
     name = plain_name(given_name)
     with _on_disk(name, content) as path:
-        columns = len(open_table(path).header)
-        if columns > MOST_COLUMNS:
-            raise InputError(
-                f"has {columns:,} columns, more than the {MOST_COLUMNS:,} that a page can show",
-                where=name,
-                how="Export only those that tell of the call; or use flask calls import with a mapping file.",
-            )
+        _check_readable(path, owner, person.email)
     upload = Upload(
         organisation_id=owner.id,
         file_name=name,
@@ -106,39 +123,40 @@ def keep(person: Person, organisation_id: int, given_name: str, content: bytes) 
 
 
 def one(person: Person, upload_id: int) -> Upload:
-    """The upload. Raises NotFound, also for another organisation's and for another person's."""
-    upload: Upload = found(
-        db.session.scalar(select(Upload).where(Upload.id == upload_id, person.may_see())), "file waiting to be imported"
-    )
-    return upload
+    """The upload. Raises Gone for one that was imported, cancelled or left to expire, NotFound for what never was.
+
+    NotFound also for another organisation's and for another person's.
+    """
+    upload = db.session.scalar(select(Upload).where(Upload.id == upload_id, person.may_see()))
+    if upload is None:
+        _say_what_became_of(person, upload_id)
+    kept: Upload = found(upload, "file waiting to be imported")
+    return kept
 
 
 def waiting(person: Person) -> list[Waiting]:
     """The uploads that may be seen, newest first, without opening them; those past their day are left out."""
-    zone = (
-        select(Site.time_zone)
-        .where(Site.organisation_id == Upload.organisation_id)
-        .order_by(Site.name, Site.id)
-        .limit(1)
-        .scalar_subquery()
-    )
     rows = db.session.execute(
-        select(Upload.id, Upload.file_name, Upload.created_at, Upload.created_by, func.coalesce(zone, "UTC"))
+        select(Upload.id, Upload.file_name, Upload.created_at, Upload.created_by, _zone(Upload.organisation_id))
         .where(person.may_see(), Upload.created_at > clock.now() - KEPT)
         .order_by(Upload.id.desc())
     )
     return [Waiting(*row) for row in rows]
 
 
-def drop(upload: Upload) -> None:
-    """The file is gone, flushed."""
+def drop(upload: Upload, fate: Fate, *, actor: str, import_id: int | None = None) -> None:
+    """The file is gone, flushed; the audit trail says what became of it."""
+    detail = {"organisation_id": upload.organisation_id, "file_name": upload.file_name, "by": upload.created_by}
+    audit.record(actor, fate.value, upload, **detail, import_id=import_id)
     db.session.execute(delete(Upload).where(Upload.id == upload.id))
 
 
 def sweep() -> None:
     """Removes every upload older than a day, and what a process that was killed left on this machine's disk."""
     oldest = clock.now() - KEPT
-    db.session.execute(delete(Upload).where(Upload.created_at <= oldest))
+    old = select(Upload).where(Upload.created_at <= oldest).options(defer(Upload.content))
+    for upload in db.session.scalars(old.with_for_update(skip_locked=True)).all():
+        drop(upload, Fate.EXPIRED, actor=audit.SERVICE)
     for left in _shelf().iterdir():
         if datetime.fromtimestamp(left.stat().st_mtime, UTC) < oldest:
             shutil.rmtree(left, ignore_errors=True)
@@ -187,6 +205,41 @@ def plain_name(given: str) -> str:
     room = LONGEST_NAME - len(f".{ending}".encode())
     stem = stem.encode()[:room].decode(errors="ignore")
     return f"{stem}{dot}{ending}" or "calls"
+
+
+def _say_what_became_of(person: Person, upload_id: int) -> None:
+    """Raises Gone where the trail knows it, and this person might have seen the upload."""
+    entry = db.session.scalar(
+        select(AuditEntry).where(
+            AuditEntry.subject_type == Upload.__tablename__,
+            AuditEntry.subject_id == upload_id,
+            AuditEntry.action.in_([fate.value for fate in Fate]),
+        )
+    )
+    if entry is None:
+        return
+    detail, owner = entry.detail, person.within.organisation_id
+    if owner not in (None, detail["organisation_id"]) or not (person.sees_others or detail["by"] == person.email):
+        return
+    zone = db.session.scalar(select(_zone(detail["organisation_id"]))) or "UTC"
+    raise Gone(Fate(entry.action), detail["file_name"], entry.at, entry.actor, zone, detail["import_id"])
+
+
+def _zone(organisation_id: InstrumentedAttribute[int] | int) -> ColumnElement[str]:
+    """The time zone of an organisation's first site."""
+    first = select(Site.time_zone).where(Site.organisation_id == organisation_id).order_by(Site.name, Site.id).limit(1)
+    return func.coalesce(first.scalar_subquery(), "UTC")
+
+
+def _check_readable(path: Path, owner: Organisation, actor: str) -> None:
+    with refusals.noted(path, ImportKind.CALLS, Door.CONSOLE, organisation=owner.key, actor=actor):
+        columns = len(open_table(path).header)
+        if columns > MOST_COLUMNS:
+            raise InputError(
+                f"has {columns:,} columns, more than the {MOST_COLUMNS:,} that a page can show",
+                where=path.name,
+                how="Export only those that tell of the call; or use flask calls import with a mapping file.",
+            )
 
 
 def _check_room(organisation_id: int) -> None:

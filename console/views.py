@@ -24,6 +24,7 @@ from console import (
     calls,
     campaigns,
     completeness,
+    forecast,
     imports,
     mapping_file,
     overview,
@@ -34,6 +35,7 @@ from console import (
     uploads,
 )
 from intake import undo
+from intake.reports import counted
 from scheduler import campaigns as campaign_acts
 from survey import clock
 from survey.db import db
@@ -80,6 +82,13 @@ def show_campaign(campaign_id: int) -> ResponseReturnValue:
     campaign = campaigns.one(scope.current(), campaign_id)
     may_act = current_user.has_role("administrator") or current_user.has_role("manager")
     return render_template("console/campaign.html", page=campaigns.read(campaign), may_act=may_act)
+
+
+@blueprint.get(f"{CAMPAIGN}/forecast")
+@signed_in(*scope.CALL_READERS)
+def show_forecast(campaign_id: int) -> ResponseReturnValue:
+    campaign = campaigns.one(scope.current(), campaign_id)
+    return render_template("console/forecast.html", page=forecast.read(campaign, request.args.get("weeks", "")))
 
 
 @blueprint.post(f"{CAMPAIGN}/pause")
@@ -233,7 +242,7 @@ def decide_import_upload(upload_id: int) -> ResponseReturnValue:
 def cancel_import_upload(upload_id: int) -> ResponseReturnValue:
     with uploads.in_hand(upload_id):
         upload = uploads.one(_person(), upload_id)
-        uploads.drop(upload)
+        uploads.drop(upload, uploads.Fate.CANCELLED, actor=current_user.email)
         db.session.commit()
     flash("Cancelled. The file is deleted; nothing was taken in.")
     return redirect(url_for("console.list_imports"), 303)
@@ -247,6 +256,12 @@ def _too_large(error: RequestEntityTooLarge) -> ResponseReturnValue:
     # Browsers show no answer to a file that they could not send to its end.
     uploads.let_pass(request.environ["wsgi.input"], request.content_length or 0)
     return render_template("console/import_too_large.html", megabytes=uploads.MEGABYTES), 413
+
+
+@blueprint.errorhandler(uploads.Gone)
+def _upload_gone(gone: uploads.Gone) -> ResponseReturnValue:
+    db.session.rollback()
+    return render_template("console/import_upload_gone.html", gone=gone, fates=uploads.Fate), gone.status
 
 
 def _hands_in() -> bool:
@@ -281,7 +296,7 @@ def _take_in(upload_id: int, actor: str) -> ResponseReturnValue:
     if isinstance(done, upload_page.Page):
         return _upload_page(done)
     counts = ", ".join(f"{getattr(done, name):,} {name}" for name in ("new", "updated", "unchanged", "rejected"))
-    flash(f"{done.read:,} rows gone through: {counts}.")
+    flash(f"{counted(done.read, 'row')} gone through: {counts}.")
     return redirect(url_for("console.show_import", import_id=done.import_id), 303)
 
 

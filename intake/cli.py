@@ -10,13 +10,14 @@ from typing import Any, cast
 
 import click
 
-from intake import history
+from intake import history, refusals
 from intake import optouts as intake_optouts
 from intake.calls import CallOptions, import_calls
 from intake.drop_folder import DropFolder
 from intake.formats import FORMATS
 from intake.mapping import CallMapping, DateOrder, read_mapping
 from intake.progress import bar
+from intake.refusals import Door
 from intake.reports import ImportReport, counted
 from intake.roster import import_roster
 from intake.totals_cli import totals
@@ -24,6 +25,7 @@ from intake.undo import undo
 from survey import audit
 from survey.commands import PoliteGroup, emit, json_option
 from survey.db import db
+from survey.models import ImportKind
 from survey.turns import waits_told
 
 FILE = click.Path(path_type=Path)
@@ -57,7 +59,9 @@ imports = IntakeGroup("imports", help="What was handed in: who, when, and what b
 @json_option
 def roster_import(file: Path, assignments: Path | None, actor: str, as_json: bool) -> None:
     """Takes in a roster (TOML): what is new is added, what changed is brought up to date, nothing is deleted."""
-    _show(import_roster(file, assignments=assignments, actor=actor), as_json)
+    with refusals.noted(file, ImportKind.ROSTER, Door.COMMAND_LINE, organisation=None, actor=actor):
+        report = import_roster(file, assignments=assignments, actor=actor)
+    _show(report, as_json)
 
 
 @calls.command("import")
@@ -98,20 +102,24 @@ def calls_import(
 
     The kind of file is found by its content. Importing twice changes nothing; a bad row never stops the rest.
     """
-    options = CallOptions(
-        organisation=organisation,
-        site=site,
-        source=source,
-        mapping=read_mapping(mapping) if mapping else CallMapping(),
-        contacts=contacts,
-        create_agents=create_agents,
-        dry_run=dry_run,
-        rejects=rejects,
-        date_order=cast(DateOrder | None, date_order),
-        format=format_name,
+    refused = refusals.noted(
+        file, ImportKind.CALLS, Door.COMMAND_LINE, organisation=organisation, actor=actor, dry_run=dry_run
     )
-    with _says_what_was_kept(dry_run) as kept, bar(file, wanted=not as_json) as progress:
-        report = import_calls(file, replace(options, progress=kept.before(progress)), actor=actor)
+    with refused:
+        options = CallOptions(
+            organisation=organisation,
+            site=site,
+            source=source,
+            mapping=read_mapping(mapping) if mapping else CallMapping(),
+            contacts=contacts,
+            create_agents=create_agents,
+            dry_run=dry_run,
+            rejects=rejects,
+            date_order=cast(DateOrder | None, date_order),
+            format=format_name,
+        )
+        with _says_what_was_kept(dry_run) as kept, bar(file, wanted=not as_json) as progress:
+            report = import_calls(file, replace(options, progress=kept.before(progress)), actor=actor)
     _show(report, as_json)
 
 
@@ -193,7 +201,9 @@ def optouts_remove(contact: str, organisation: str, actor: str, as_json: bool) -
 @json_option
 def optouts_import(file: Path, organisation: str, actor: str, as_json: bool) -> None:
     """Takes in opt-outs from a CSV with the columns contact and, if wanted, kind (phone or email)."""
-    _show(intake_optouts.import_optouts(file, organisation, actor=actor), as_json)
+    with refusals.noted(file, ImportKind.OPTOUTS, Door.COMMAND_LINE, organisation=organisation, actor=actor):
+        report = intake_optouts.import_optouts(file, organisation, actor=actor)
+    _show(report, as_json)
 
 
 @optouts.command("list")
@@ -210,7 +220,7 @@ def optouts_list(organisation: str, removed_too: bool, as_json: bool) -> None:
 @organisation_option
 @json_option
 def imports_list(organisation: str, as_json: bool) -> None:
-    """Lists every import of an organisation, oldest first."""
+    """Lists every import of an organisation, and every file refused as a whole, oldest first."""
     found = history.listed(organisation)
     emit(found, [history.line(record) for record in found] or ["No imports."], as_json)
 

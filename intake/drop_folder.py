@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -17,12 +18,13 @@ import psycopg
 from sqlalchemy import select
 from sqlalchemy.exc import InterfaceError, OperationalError
 
-from intake import drop_files
+from intake import drop_files, refusals
 from intake.calls import import_calls
 from intake.drop_files import DONE, FAILED, Found, Stamp
 from intake.drop_report import LeftAlone, Look, Outcome, Taken, nothing_came_of_it, number_of
 from intake.drop_settings import Feed, FeedKind, read_feed
 from intake.optouts import import_optouts
+from intake.refusals import Attempt, Door
 from intake.reports import ImportReport, file_sha256
 from intake.roster import import_roster
 from intake.roster_file import read_roster
@@ -32,7 +34,7 @@ from survey.clock import iso
 from survey.db import db
 from survey.errors import AftercallError, InputError, Refused
 from survey.logs import logger
-from survey.models import ImportRecord
+from survey.models import ImportKind, ImportRecord
 
 # The first of the two numbers of a feed's advisory lock; the second is made of the feed's name.
 LOCK = 4205
@@ -141,10 +143,12 @@ class DropFolder:
 
     def _take(self, feed: Feed, path: Path, turns: _Turns, look: Look) -> None:
         """Imports a claimed file and puts it away. What is no fault of the file leaves it claimed for the next look."""
+        begun = clock.now()
         try:
             outcome = _imported(feed, path)
             turns.check()
             _put_away(feed, path, outcome, look)
+            _note_refusal(feed, look.taken[-1], begun)
             if self._logs:
                 _log(look.taken[-1])
             self._served = feed.name
@@ -261,6 +265,15 @@ def _put_away(feed: Feed, path: Path, outcome: Outcome, look: Look) -> None:
         drop_files.write_reports(target, taken.as_dict(), taken.lines(), _rejects_of(outcome))
     except OSError as error:
         look.leave(f"{feed.name}/{taken.place}", f"its report could not be written: {error.strerror}", faulty=True)
+
+
+def _note_refusal(feed: Feed, taken: Taken, begun: datetime) -> None:
+    """Once the file is put away: one that has to be tried again was not refused yet."""
+    if isinstance(taken.outcome, AftercallError):
+        kind, owner = ImportKind(feed.settings.kind), feed.settings.organisation
+        refusals.note(
+            Attempt(taken.file, taken.sha256, kind, Door.DROP_FOLDER, owner, feed.actor, begun), taken.outcome
+        )
 
 
 def _log(taken: Taken) -> None:

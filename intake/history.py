@@ -7,7 +7,9 @@ from typing import Any
 
 from sqlalchemy import select
 
+from intake import refusals
 from intake.calls import find_organisation
+from intake.refusals import Refusal
 from intake.reports import counted, noted
 from survey.clock import iso
 from survey.db import db
@@ -18,10 +20,17 @@ COUNTS = ("new", "updated", "unchanged", "rejected")
 
 
 def listed(organisation_key: str) -> list[dict[str, Any]]:
-    """The imports of an organisation, oldest first. Raises NotFound for an unknown one."""
+    """The imports of an organisation and the files refused as a whole, oldest first.
+
+    Raises NotFound for an unknown organisation. A refused file has no number; `refused` says why, `door` which way it
+    came.
+    """
     organisation = find_organisation(organisation_key)
     query = select(ImportRecord).where(ImportRecord.organisation_id == organisation.id).order_by(ImportRecord.id)
-    return [_told(record) for record in db.session.scalars(query)]
+    taken = [(record.started_at, record.id, _told(record)) for record in db.session.scalars(query)]
+    entries = db.session.scalars(refusals.of(organisation.id))
+    refused = [(entry.at, entry.id, _told_refused(refusals.told(entry))) for entry in entries]
+    return [record for _, _, record in sorted(taken + refused, key=lambda line: line[:2])]
 
 
 def shown(number: int) -> dict[str, Any]:
@@ -34,7 +43,12 @@ def shown(number: int) -> dict[str, Any]:
 
 
 def line(record: dict[str, Any]) -> str:
-    """One import of a list for a person; the telephone system's name stands before the file's."""
+    """One import or refused file of a list for a person; the telephone system's name stands before the file's."""
+    if record["refused"]:
+        return (
+            f"{'-':>6}  {record['started_at']}  {record['kind']:<8}  {'-':<12}  {record['file_name']}"
+            f"  by {record['actor']}: refused ({record['door']}): {record['refused']}"
+        )
     undone = "  undone" if record["undone_at"] else "" if record["finished_at"] else "  not finished"
     counts = ", ".join(f"{record[count]:,} {count}" for count in COUNTS)
     return (
@@ -77,6 +91,21 @@ def _told(record: ImportRecord) -> dict[str, Any]:
         "rejects_file": record.rejects_file,
         "undone_at": iso(record.undone_at) if record.undone_at else None,
         "undone_by": record.undone_by,
+        "refused": None,
+    }
+
+
+def _told_refused(refusal: Refusal) -> dict[str, Any]:
+    return {
+        "id": None,
+        "kind": refusal.kind.value,
+        "source": "",
+        "file_name": refusal.file_name,
+        "sha256": refusal.sha256,
+        "started_at": iso(refusal.at),
+        "actor": refusal.actor,
+        "door": refusal.door,
+        "refused": refusal.reason,
     }
 
 

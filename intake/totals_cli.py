@@ -9,16 +9,18 @@ from typing import Any, cast
 
 import click
 
+from intake import refusals
 from intake.calls import find_organisation
 from intake.mapping import DateOrder
 from intake.moments import EARLIEST_YEAR, LATEST_YEAR
+from intake.refusals import Door
 from intake.total_removal import Removal, remove
 from intake.totals import TotalsOptions, import_totals
 from survey import audit, clock, completeness
 from survey.commands import PoliteGroup, emit, json_option
 from survey.completeness import Report
 from survey.gaps import Span, Uncounted
-from survey.models import Organisation
+from survey.models import ImportKind, Organisation
 from survey.remarks import ChangedCounts, InternalShare
 
 # So many of each span are printed; --json names every one.
@@ -64,7 +66,9 @@ def totals_import(
 ) -> None:
     """Takes in counts of calls per site or agent, by hour, day or any span, from CSV or Excel."""
     options = TotalsOptions(organisation, site, source, cast(DateOrder | None, date_order))
-    report = import_totals(file, options, actor=actor, dry_run=dry_run)
+    door = Door.COMMAND_LINE
+    with refusals.noted(file, ImportKind.TOTALS, door, organisation=organisation, actor=actor, dry_run=dry_run):
+        report = import_totals(file, options, actor=actor, dry_run=dry_run)
     emit(report.as_dict(), report.lines(), as_json)
     if report.nothing_taken:
         click.get_current_context().exit(1)

@@ -14,6 +14,7 @@ from console.scope import Scope
 from survey.clock import ManualClock
 from survey.db import db
 from survey.errors import NotFound
+from survey.models import Site
 from tests.certification.world import World as Centre
 from tests.console.conftest import Browser, World, make_world
 from tests.console.test_pages import text_of
@@ -74,3 +75,11 @@ def test_other_organisations_programmes_do_not_exist(signed_in: Callable[..., Br
 
 def test_no_programme_says_what_to_do(signed_in: Callable[..., Browser]) -> None:
     assert "No programme yet" in signed_in("auditor").get("/console/standings").text
+
+
+def test_without_a_programme_the_page_leads_to_completeness(signed_in: Callable[..., Browser], place: Site) -> None:
+    """An organisation that has no programme yet can see all the same whether its calls were all handed in."""
+    browser = signed_in("manager", place.organisation)
+    page = browser.get("/console/standings").text
+    assert "No programme yet." in page and 'href="/console/completeness"' in page
+    assert browser.get("/console/completeness").status_code == 200

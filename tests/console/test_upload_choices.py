@@ -42,10 +42,10 @@ SignedIn = Callable[..., Browser]
 
 def test_choices_are_followed_when_looking_again(manager: Browser) -> None:
     path = handed_in(manager, THEIRS)
-    assert "has no column for the call's id" in text_of(manager.get(path).text)
+    assert "Call id: no column is chosen for it" in text_of(manager.get(path).text)
     answer = decide(manager, path, "look", **SAID, column_phone="5")
     page = text_of(answer.text)
-    assert answer.status_code == 200 and "Say above which part of a date is the day" in page
+    assert answer.status_code == 200 and "Which part of a date is the day: nothing in the file tells" in page
     assert "03/04/2025 Thu 3 Apr 2025 Tue 4 Mar 2025" in page, "both readings side by side"
     assert "1 Not taken Begin: may be day first or month first: '03/04/2025'" in page
     read = text_of(decide(manager, path, "look", **SAID, column_phone="5", date_order="dmy").text)
@@ -93,7 +93,7 @@ def test_zone_unit_and_agents_are_followed(manager: Browser) -> None:
         ({"column_agent": "8"}, "is not a column of this file"),
         ({"column_agent": "-1"}, "is not a column of this file"),
         ({"column_agent": "9" * 400}, "is not a column of this file"),
-        ({"column_started_at": ""}, "has no column for its start"),
+        ({"column_started_at": ""}, "Start: no column is chosen for it"),
         ({"column_agent": "5"}, "the column 'phone' is chosen for Phone and for Agent"),
         ({"source": "x" * 201}, "is longer than 200 characters"),
         ({"source": "a\0b"}, "cannot be printed"),
@@ -178,8 +178,8 @@ def test_an_import_leads_to_its_page_and_lets_go_of_the_file(manager: Browser) -
     assert (record.file_name, record.read, record.new, record.rejected) == ("calls.csv", 2, 1, 1)
     page = text_of(manager.get(answer.location).text)
     assert "2 rows gone through: 1 new, 0 updated, 0 unchanged, 1 rejected." in page
-    assert waiting() == 0 and left_on_disk() == [] and manager.get(path).status_code == 404
-    assert decide(manager, path, "import", **columns_of(HEADER)).status_code == 404, "once is enough"
+    assert waiting() == 0 and left_on_disk() == [] and manager.get(path).status_code == 410
+    assert decide(manager, path, "import", **columns_of(HEADER)).status_code == 410, "once is enough"
     assert db.session.query(ImportRecord).count() == 1
 
 
@@ -206,8 +206,8 @@ def test_cancelling_deletes_the_file(manager: Browser) -> None:
     path = handed_in(manager)
     answer = send(manager, f"{path}/cancel", {})
     assert (answer.status_code, answer.location) == (303, LIST)
-    assert waiting() == 0 and manager.get(path).status_code == 404 and samples.stored() == {}
-    assert send(manager, f"{path}/cancel", {}).status_code == 404
+    assert waiting() == 0 and manager.get(path).status_code == 410 and samples.stored() == {}
+    assert send(manager, f"{path}/cancel", {}).status_code == 410
 
 
 def test_looking_changes_nothing(manager: Browser) -> None:
@@ -242,7 +242,7 @@ def test_choices_that_worked_are_taken_up_by_the_next_file_like_it(manager: Brow
     assert 'value="pbx"' in page and 'value="Y, OK"' in page and "make them" in page
     assert "2 3 Apr 2025, 09:00:00 EDT 09:01:00 amy yes" in text_of(page)
     fresh = manager.get(f"{LIST}/uploads/2?like=none").text
-    assert "has no column for the call's id" in text_of(fresh) and 'value="pbx" list' not in fresh
+    assert "Call id: no column is chosen for it" in text_of(fresh) and 'value="pbx" list' not in fresh
 
 
 def test_several_ways_of_reading_are_offered_to_choose_from(manager: Browser) -> None:
@@ -327,9 +327,9 @@ def test_a_mapping_file_fills_the_form_and_what_the_form_lacks_is_carried_along(
         (b"columns = 3", "columns: Input should be a valid dictionary"),
         (b"[columns", "is not TOML"),
         (b"\xff\xfe\xff", "is not UTF-8 text"),
-        (b"a = " + b"[" * 30_000, "the mapping file: is nested too deeply"),
+        (b"a = " + b"[" * 30_000, "Mapping file: is nested too deeply"),
         (b"#" * 64_001, "is longer than 64,000 bytes"),
-        (b"[columns]\nexternal_id = 'No such'", "has no column"),
+        (b"[columns]\nexternal_id = 'No such'\nstarted_at = 'Begin'\ntalk_seconds = 'Talk'", "has no column 'No such'"),
         (b"format = 'tape'", "'tape' is not a known format"),
     ],
 )

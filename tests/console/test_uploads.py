@@ -15,7 +15,7 @@ from openpyxl import Workbook
 from sqlalchemy import text
 
 from console import uploads
-from console.upload_forms import GROUPS
+from console.upload_fields import GROUPS
 from intake.mapping import CALL_FIELDS
 from survey import clock, settings
 from survey.db import db
@@ -209,7 +209,7 @@ def test_what_is_older_than_a_day_goes_when_somebody_hands_in(
     at_noon.move_to(clock.now() + uploads.KEPT)
     assert "calls.csv</a>" not in manager.get(LIST).text, "not offered any more"
     assert hand_in(manager, b"").status_code == 400
-    assert waiting() == 0 and manager.get(old).status_code == 404
+    assert waiting() == 0 and manager.get(old).status_code == 410
     at_noon.move_to(clock.now() + timedelta(days=3650))
     handed_in(manager)
     assert left_on_disk() == []

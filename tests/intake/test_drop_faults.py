@@ -360,7 +360,7 @@ def test_a_chore_that_takes_long_holds_up_no_other_beat(app: Flask, monkeypatch:
         if ticks.count(True) == 2:
             two_ticks_meanwhile.set()
 
-    monkeypatch.setattr(clockwork, "turn", turn)
+    monkeypatch.setattr(clockwork.dispatch, "tick", turn)
     metronome = BackgroundScheduler(job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None})
     with Leadership(app.config["SQLALCHEMY_DATABASE_URI"]) as leadership:
         assert leadership.renew()
