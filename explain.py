@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
+from typing import Any
 
 import click
 
@@ -11,6 +13,7 @@ from console import story
 from console.scope import Scope
 from scheduler import explain as scheduling
 from scheduler.sampling import fraction
+from survey import clock
 from survey.clock import iso
 from survey.commands import PoliteGroup, emit, json_option
 from survey.errors import InputError
@@ -57,12 +60,29 @@ def deadline(ended_at: str, zone: str, country: str, subdivision: str | None, as
 @explain.command("hours")
 @click.option("--number", required=True, help="The number as + country code and number.")
 @click.option("--at", "at", required=True, help="The moment, with its offset.")
+@click.option("--campaign", metavar="[ORGANISATION/]CAMPAIGN", help="Whose hours hold; without it the usual ones.")
+@click.option("--zone", help="The site's time zone, for a number whose own is not known.")
 @json_option
-def hours(number: str, at: str, as_json: bool) -> None:
-    """Whether the number may be called at that moment under the default hours, and why."""
-    report = scheduling.explain_hours(number, moment(at))
-    verdict = "may" if report["allowed"] else "may not"
-    emit(report, [f"The number {verdict} be called then.", *(f"  {why}" for why in report["reasons"])], as_json)
+def hours(number: str, at: str, campaign: str | None, zone: str | None, as_json: bool) -> None:
+    """Whether the number may be called at that moment, by whose hours, and when next."""
+    if campaign is None:
+        report = scheduling.explain_hours(number, moment(at), site_zone=zone or "UTC")
+    else:
+        report = scheduling.explain_campaign_hours(number, moment(at), campaign, zone)
+    emit(report, list(_hours_told(report)), as_json)
+
+
+def _hours_told(report: dict[str, Any]) -> Iterator[str]:
+    yield f"The number {'may' if report['allowed'] else 'may not'} be called then."
+    yield from (f"  {why}" for why in report["reasons"])
+    whose = f"campaign {report['campaign']}" if "campaign" in report else "a campaign with the usual hours"
+    for place in report["places"]:
+        called, allowed = (" and ".join(place[key]) or "not at all" for key in ("campaign", "limits"))
+        where = f"In {place['zone']} it is {place['local']}"
+        yield f"{where}: {whose} calls that day {called}, {place['limits_of']} allows {allowed}."
+    next_at = report["next_allowed"]
+    if not report["allowed"]:
+        yield "It may not within two weeks." if next_at is None else f"It may again from {next_at}."
 
 
 @explain.command("draw")
@@ -85,11 +105,18 @@ def draw(key_hex: str, source: str, external_id: str, rate: str | None, as_json:
 @click.argument("call_id", type=click.IntRange(1, HIGHEST_ID))
 @json_option
 def call(call_id: int, as_json: bool) -> None:
-    """The whole story of a call: draw, attempts, answers, and what it came to."""
-    told = story.read(EVERY_ORGANISATION, call_id).moments
+    """The whole story of a call: draw, attempts, answers, what it came to, and what the plan says of it."""
+    told = list(story.read(EVERY_ORGANISATION, call_id).moments)
+    plan = scheduling.explain_plan(call_id, clock.now())
+    if plan is not None:
+        told = sorted([*told, story.Moment(plan.at, 40, plan.title, plan.text)], key=lambda m: (m.at, m.order))
     report = [{"at": m.at, "title": m.title, "text": m.text, "facts": dict(m.facts)} for m in told]
-    lines = [" ".join(part for part in (iso(m.at), f"{m.title}.", m.text) if part) for m in told]
-    emit(report, lines, as_json)
+    emit(report, [_line(m) for m in told], as_json)
+
+
+def _line(moment: story.Moment) -> str:
+    facts = "; ".join(f"{name}: {value}" for name, value in moment.facts)
+    return " ".join(part for part in (iso(moment.at), f"{moment.title}.", moment.text, facts and f"[{facts}]") if part)
 
 
 def moment(text: str) -> datetime:

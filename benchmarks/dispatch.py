@@ -144,7 +144,10 @@ def _due(campaign: Campaign, site: Site, due_at: Sequence[datetime], lot: str) -
         for number in numbers.callable_for(int(PATIENCE.total_seconds()) // 60, now)
         if hours.verdict(number, now, window, "UTC").allowed and hours.verdict(number, later, window, "UTC").allowed
     )
-    phones = cycle(list(callable_now))
+    found = list(callable_now)
+    if not found:
+        raise RuntimeError("nobody anywhere may be called in the next minutes: try again later")
+    phones = cycle(found)
     wanted = [
         ground.Wanted(phone, site, deadline=now + timedelta(days=2), due_at=due)
         for phone, due in zip(islice(phones, len(due_at)), due_at, strict=True)

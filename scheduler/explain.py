@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import datetime, time, timedelta
 from fractions import Fraction
 from typing import Any
+from zoneinfo import ZoneInfo
 
-from scheduler import hours, sampling
+from sqlalchemy import select
+
+from scheduler import campaigns, hours, planning, policy, sampling
 from survey.calendars import Calendar, deadline, known_country, known_zone, table_version
 from survey.clock import iso
+from survey.db import db
 from survey.errors import InputError
+from survey.models import Attempt, CampaignState, Standstill, Survey
 from survey.phones import canonical, masked
 
 LOOK_AHEAD = timedelta(days=14)
@@ -18,9 +24,10 @@ LOOK_AHEAD = timedelta(days=14)
 def explain_hours(
     number: str, at: datetime, window: hours.Window | None = None, country: str = "US", site_zone: str = "UTC"
 ) -> dict[str, Any]:
-    """Whether `number` may be dialled at `at` (aware), why not, and when next within two weeks.
+    """Whether `number` may be dialled at `at` (aware), why not, by which hours, and when next within two weeks.
 
-    `country` (ISO 3166) applies to a number without a + prefix. Raises InputError for what is no phone number.
+    `country` (ISO 3166) applies to a number without a + prefix, `site_zone` to one whose own zone is not known. Raises
+    InputError for what is no phone number.
     """
     window = window or hours.Window()
     e164 = canonical(number, country)
@@ -38,9 +45,99 @@ def explain_hours(
             "from": f"{window.call_from:%H:%M}",
             "until": f"{window.call_until:%H:%M}",
             "weekdays": list(window.weekdays),
+            "own": {str(day): [f"{begins:%H:%M}", f"{ends:%H:%M}"] for day, begins, ends in window.own},
+            "on_holidays": window.on_holidays,
         },
+        "places": [_place(zone, place, at, window) for zone in place.zones],
         "next_allowed": None if next_at is None else iso(next_at),
     }
+
+
+def explain_campaign_hours(number: str, at: datetime, campaign: str, site_zone: str | None = None) -> dict[str, Any]:
+    """As `explain_hours`, by the hours of the campaign of that name; its first site stands for the zone and country.
+
+    Raises NotFound for an unknown campaign.
+    """
+    found = campaigns.find(campaign)
+    zone, country = site_zone or found.sites[0].time_zone, found.sites[0].country
+    told = explain_hours(number, at, planning.window_of(found), country, zone)
+    return told | {"campaign": f"{found.organisation.key}/{found.key}"}
+
+
+def _place(zone: str, place: hours.Place, at: datetime, window: hours.Window) -> dict[str, Any]:
+    """The local time in one of the number's zones, and the hours that hold there that day."""
+    local = at.astimezone(ZoneInfo(zone))
+    begins, ends = window.hours(local.weekday())
+    called = local.weekday() in window.weekdays
+    return {
+        "zone": zone,
+        "local": f"{hours.DAY_NAMES[local.weekday()]} {local:%Y-%m-%d %H:%M}",
+        "campaign": [_stretch(begins, ends)] if called else [],
+        "limits": [_stretch(*one) for one in hours.limits_of(place.limits, local.weekday())],
+        "limits_of": place.limits,
+    }
+
+
+def _stretch(begins: time, ends: time) -> str:
+    return f"{begins:%H:%M}-{ends:%H:%M}"
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What the plan says of a survey: `at` is when that was, or will be, decided."""
+
+    at: datetime
+    title: str
+    text: str
+
+
+def explain_plan(call_id: int, now: datetime) -> Outlook | None:
+    """What is tried next for the call's survey, or, after its deadline, why nothing more was; None if there is nothing.
+
+    The campaign's hours and caps count as they are set now.
+    """
+    survey = db.session.scalar(select(Survey).where(Survey.call_id == call_id))
+    if survey is None:
+        return None
+    if survey.closed_at is None:
+        text = _next(policy.next_step(planning.facts_as_of(survey, now)))
+        return Outlook(now, "What comes next", text + _held_up(survey))
+    return _why_no_more(survey, survey.closed_at) if survey.closed_at >= survey.deadline else None
+
+
+def _next(step: policy.Step) -> str:
+    match step:
+        case policy.Nothing(reason):
+            return f"Nothing new is planned: {reason}."
+        case policy.Wait(plan_at, reason):
+            return f"Thought about again at {iso(plan_at)}: {reason}."
+        case policy.Dial(due_at, reason):
+            return f"A call at {iso(due_at)}, once the scheduler gets to it: {reason}."
+        case policy.Mail(due_at, reason):
+            return f"An email at {iso(due_at)}, once the scheduler gets to it: {reason}."
+
+
+def _held_up(survey: Survey) -> str:
+    """What keeps the scheduler from doing so."""
+    if db.session.scalar(select(Standstill.id).where(Standstill.in_force)) is not None:
+        return " All contact is stopped."
+    state = survey.campaign.state
+    return "" if state is CampaignState.ACTIVE else f" The campaign is {state}: nothing begins."
+
+
+def _why_no_more(survey: Survey, closed_at: datetime) -> Outlook | None:
+    """What the plan came to when it was thought about last before the deadline."""
+    ends = db.session.scalars(
+        select(Attempt.ended_at).where(Attempt.survey_id == survey.id, Attempt.ended_at < closed_at)
+    )
+    at = max([survey.drawn_at, *(end for end in ends if end is not None)])
+    step = policy.next_step(planning.facts_as_of(survey, at))
+    while isinstance(step, policy.Wait) and at < step.plan_at < survey.deadline:
+        at = step.plan_at
+        step = policy.next_step(planning.facts_as_of(survey, at))
+    if not isinstance(step, policy.Nothing):
+        return None
+    return Outlook(closed_at, "Why nothing more was tried", f"{step.reason[:1].upper()}{step.reason[1:]}.")
 
 
 def explain_draw(key_hex: str, source: str, external_id: str, rate: Fraction | None = None) -> dict[str, Any]:

@@ -269,7 +269,8 @@ def _after_silence(facts: SurveyFacts, mail: Tried) -> Step | _UsedUp:
 def _reminder(facts: SurveyFacts) -> Step | None:
     """One more email about a link that is out and was not answered at all, if the campaign has it and time is left."""
     sent = [mail for mail in facts.on(Channel.WEB) if mail.outcome is not Outcome.FAILED]
-    if len(sent) != 1 or facts.reminders < 1 or sent[0].state not in LIVE_STATES:
+    # A link that was reminded of already has ended as silence.
+    if not sent or facts.reminders < 1 or sent[0].state not in LIVE_STATES:
         return None
     if facts.why_withheld(Channel.WEB) is not None or any(one.answered_at for one in facts.tried):
         return None

@@ -5,15 +5,18 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+from datetime import UTC, datetime, time
 from typing import Any
 
 import pytest
 from click.testing import Result
 from flask import Flask
 
+from scheduler.planning import plan_due
+from survey import attempts, lifecycle, optouts
 from survey.clock import ManualClock
 from survey.db import db
-from survey.models import AttemptState
+from survey.models import AttemptState, CampaignState, Disposition, OptOutSource, Outcome, Survey
 from tests import factories
 
 
@@ -62,6 +65,115 @@ def test_calling_hours(app: Flask) -> None:
     assert told(app, "hours", "--number", "+12125550123", "--at", "2026-07-06T12:00:00-04:00")["allowed"]
 
 
+def test_calling_hours_of_a_campaign(app: Flask, at_noon: ManualClock) -> None:
+    """By its own window and its first site's country, which a number without a country code belongs to."""
+    place = factories.site(time_zone="Europe/London", country="GB")
+    given = {"call_until": time(17), "hours_by_weekday": {"4": ["10:00", "14:00"]}, "call_weekdays": [0, 1, 2, 3, 4]}
+    campaign = factories.campaign([place], **given)
+    name = f"{campaign.organisation.key}/{campaign.key}"
+    db.session.commit()
+    words = ("hours", "--number", "020 7946 0123", "--campaign", name, "--at")
+    friday = told(app, *words, "2026-03-13T15:00:00Z")
+    assert friday["reasons"] == ["15:00 in Europe/London is not before the campaign's 14:00"]
+    assert friday["next_allowed"] == "2026-03-16T09:00:00Z"
+    assert (friday["campaign"], friday["window"]["own"]) == (name, {"4": ["10:00", "14:00"]})
+    assert friday["places"] == [
+        {
+            "zone": "Europe/London",
+            "local": "Friday 2026-03-13 15:00",
+            "campaign": ["10:00-14:00"],
+            "limits": ["09:00-20:00"],
+            "limits_of": "GB",
+        }
+    ]
+    assert told(app, *words, "2026-03-12T16:59:00Z")["allowed"]
+    assert run(app, *words, "2026-03-13T15:00:00Z").output.splitlines() == [
+        "The number may not be called then.",
+        "  15:00 in Europe/London is not before the campaign's 14:00",
+        f"In Europe/London it is Friday 2026-03-13 15:00: campaign {name} calls that day 10:00-14:00, GB allows "
+        "09:00-20:00.",
+        "It may again from 2026-03-16T09:00:00Z.",
+    ]
+
+
+def test_a_number_without_a_zone_is_where_its_site_is(app: Flask, at_noon: ManualClock) -> None:
+    """A satellite phone: by the zone given, or by that of the campaign's first site."""
+    campaign = factories.campaign([factories.site(time_zone="Asia/Dubai", country="AE")])
+    key = campaign.key
+    db.session.commit()
+    words = ("hours", "--number", "+881612345678", "--at", "2026-03-12T05:30:00Z")
+    assert told(app, *words, "--zone", "Asia/Tokyo")["zones"] == ["Asia/Tokyo"]
+    by_campaign = told(app, *words, "--campaign", key)
+    assert by_campaign["zones"] == ["Asia/Dubai"] and by_campaign["allowed"]
+
+
+def test_breaks_and_days_without_calls_are_told(app: Flask) -> None:
+    words = ("hours", "--number", "+33199000123", "--at")
+    lines = run(app, *words, "2026-03-12T13:30:00+01:00").output.splitlines()
+    assert "  13:30 in Europe/Paris is in FR's midday break" in lines
+    assert lines[-2].endswith("FR allows 10:00-13:00 and 14:00-20:00.")
+    assert lines[-1] == "It may again from 2026-03-12T13:00:00Z."
+    assert "FR allows not at all." in run(app, *words, "2026-03-14T12:00:00+01:00").output
+
+
+def test_why_a_survey_expired_without_a_call(app: Flask, at_noon: ManualClock) -> None:
+    """Drawn at eight in the evening of its last day, of a customer without an email address: nothing could be done."""
+    place = factories.site()
+    caller = factories.customer(place.organisation_id, email=None)
+    at_noon.move_to(datetime(2026, 3, 13, 0, 30, tzinfo=UTC))
+    call = factories.call(place=place, customer=caller)
+    survey = factories.survey(call, deadline=datetime(2026, 3, 13, 4, tzinfo=UTC))
+    call_id, survey_id = call.id, survey.id
+    db.session.commit()
+    plan_due()
+    db.session.commit()
+    reason = "no calling hours left before the deadline; no email address"
+    assert told(app, "call", str(call_id))[-2]["text"] == f"Nothing new is planned: {reason}."
+    at_noon.move_to(datetime(2026, 3, 13, 4, tzinfo=UTC))
+    lifecycle.close_expired()
+    db.session.commit()
+    assert db.session.get_one(Survey, survey_id).disposition is Disposition.NEVER_ATTEMPTED
+    last = told(app, "call", str(call_id))[-1]
+    assert (last["title"], last["text"]) == ("Why nothing more was tried", f"{reason[:1].upper()}{reason[1:]}.")
+    assert run(app, "call", str(call_id)).output.splitlines()[-1].endswith(last["text"])
+
+
+def test_why_a_survey_expired_is_told_as_it_was(app: Flask, at_noon: ManualClock) -> None:
+    """An opt-out and calls that came later do not explain what happened before."""
+    place = factories.site()
+    caller = factories.customer(place.organisation_id)
+    survey = factories.survey(factories.call(place=place, customer=caller), channels=["ivr"])
+    attempt = factories.attempt(survey, state=AttemptState.DIALLING)
+    attempts.end(attempt.id, Outcome.DEAD)
+    call_id = survey.call_id
+    at_noon.move_to(survey.deadline)
+    lifecycle.close_expired()
+    assert caller.phone_index is not None
+    optouts.add(place.organisation_id, "phone", caller.phone_index, OptOutSource.COMMAND)
+    db.session.commit()
+    assert told(app, "call", str(call_id))[-1]["text"] == "The number is dead."
+
+
+@pytest.mark.parametrize(
+    ("state", "says"), [(CampaignState.ACTIVE, ""), (CampaignState.PAUSED, " The campaign is paused")]
+)
+def test_what_comes_next_for_an_open_survey(app: Flask, at_noon: ManualClock, state: CampaignState, says: str) -> None:
+    place = factories.site()
+    call = factories.call(place=place)
+    factories.survey(call, factories.campaign([place], state=state))
+    call_id = call.id
+    db.session.commit()
+    (coming,) = [one for one in told(app, "call", str(call_id)) if one["title"] == "What comes next"]
+    assert coming["text"].startswith("A call at 2026-03-12T1") and "first call." + says in coming["text"]
+
+
+def test_every_attempts_reason_is_told_in_lines_too(app: Flask, at_noon: ManualClock) -> None:
+    attempt = factories.attempt(state=AttemptState.UNDERWAY, reason="the line was busy: again soon")
+    call_id = attempt.survey.call_id
+    db.session.commit()
+    assert "[Why then: the line was busy: again soon]" in run(app, "call", str(call_id)).output
+
+
 def test_a_calls_story(app: Flask, at_noon: ManualClock) -> None:
     attempt = factories.attempt(state=AttemptState.UNDERWAY)
     call_id = attempt.survey.call_id
@@ -83,6 +195,8 @@ def test_a_calls_story(app: Flask, at_noon: ManualClock) -> None:
         (("deadline", "--ended-at", "2026-07-02T15:00Z", "--zone", "Mars", "--country", "US"), "time zone"),
         (("draw", "--key", "xyz", "--source", "s", "--id", "1"), "hex"),
         (("hours", "--number", "12", "--at", "2026-07-06T12:00Z"), "phone number"),
+        (("hours", "--number", "+12125550123", "--at", "2026-07-06T12:00Z", "--campaign", "none"), "no campaign"),
+        (("hours", "--number", "+12125550123", "--at", "2026-07-06T12:00Z", "--zone", "Mars"), "time zone"),
         (("call", "999"), "no such call"),
         (("deadline", "--ended-at", "9999-12-31T00:00Z", "--zone", "UTC", "--country", "US"), "too far from today"),
         (("deadline", "--ended-at", "2026-07-02T15:00Z", "--zone", "America", "--country", "US"), "time zone"),

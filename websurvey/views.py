@@ -13,7 +13,7 @@ from flask.typing import ResponseReturnValue
 from survey import answers, attempts, doors, lifecycle, optouts
 from survey.db import db
 from survey.errors import InputError, NotFound, Refused
-from survey.models import Attempt, AttemptState, OptOutSource, Outcome
+from survey.models import Attempt, AttemptState, Channel, OptOutSource, Outcome
 from survey.questionnaire import FALLBACK_LANGUAGE, LANGUAGES, language_name, wording
 from websurvey import links, screens, words
 from websurvey.invitation import is_web_address
@@ -27,6 +27,7 @@ STYLE_VERSION = hashlib.sha256((STATIC / "websurvey.css").read_bytes()).hexdiges
 A_YEAR = 365 * 24 * 3600
 # Nobody changes their mind so often; it keeps a link from filling the table.
 MOST_SEQUENCE = 100
+NOT_SILENT = (Outcome.SILENCE,)
 STOPS: Mapping[str, tuple[str, ...]] = {"email": ("email",), "both": ("email", "phone")}
 PAGE_HEADERS = {
     "Content-Security-Policy": (
@@ -84,7 +85,8 @@ def say_not_me(token: str) -> ResponseReturnValue:
     visit = _visit(token)
     lifecycle.locked(visit.survey.id)
     _arrived(visit.attempt)
-    attempts.end(visit.attempt.id, Outcome.WRONG_PERSON)
+    _end(visit, Outcome.WRONG_PERSON)
+    attempts.cancel_waiting([visit.survey.id], "the email address is somebody else's", [Channel.WEB])
     db.session.commit()
     return _see(visit.url("not_me"))
 
@@ -170,11 +172,20 @@ def _take(visit: Visit, key: str, value: str, sequence: int) -> None:
     if visit.attempt.state is AttemptState.DIALLING:
         lifecycle.locked(visit.survey.id)
         _arrived(visit.attempt)
-    if answers.take(visit.attempt, key, value, sequence).new:
+    taken = answers.take(visit.attempt, key, value, sequence)
+    if taken.counted and visit.attempt.state is AttemptState.ENDED:
+        attempts.correct(visit.attempt.id, NOT_SILENT, Outcome.COMPLETED)
+    if taken.new:
         return
     given = visit.given()
     if Given(key, value, sequence, here=True) not in given:
         answers.take(visit.attempt, key, value, min(screens.next_sequence(given, key), MOST_SEQUENCE))
+
+
+def _end(visit: Visit, outcome: Outcome) -> None:
+    """Ends the attempt. One that a reminder followed has ended already, as a silence that it turns out not to be."""
+    if not attempts.end(visit.attempt.id, outcome) and visit.survey.is_open:
+        attempts.correct(visit.attempt.id, NOT_SILENT, outcome)
 
 
 def _arrived(attempt: Attempt) -> None:
@@ -186,7 +197,7 @@ def _arrived(attempt: Attempt) -> None:
 def _stop(visit: Visit, kinds: tuple[str, ...], source: OptOutSource) -> None:
     lifecycle.locked(visit.survey.id)
     _arrived(visit.attempt)
-    attempts.end(visit.attempt.id, Outcome.OPTED_OUT)
+    _end(visit, Outcome.OPTED_OUT)
     # Locked once more, which is also read once more: ending the attempt changed the survey's row.
     lifecycle.opt_out(lifecycle.locked(visit.survey.id), kinds, source)
     db.session.commit()

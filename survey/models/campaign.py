@@ -54,8 +54,7 @@ class Campaign(Base):
 
     `caller_ids` by two-letter country go before `caller_id`. No more than `calls_per_second` and `emails_per_minute`
     go out, `live_calls` at a time, and none once their minutes could cost more than the `spend_cap` (in hundredths of
-    the currency in which calls are paid). The place for `reminders` is made, but nothing uses it yet: a campaign file
-    cannot name them.
+    the currency in which calls are paid). `reminders` (0 or 1) is how many emails follow one that was not answered.
     """
 
     __tablename__ = "campaigns"

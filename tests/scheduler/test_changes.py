@@ -68,6 +68,7 @@ def test_what_decides_on_calls_is_fixed(campaign: Campaign, field: str) -> None:
         "languages": ["en", "es"],
         "min_talk_seconds": 99,
         "quarantine_days": 99,
+        "sampling": "target",
     }
     if field == "questionnaire":
         pytest.skip("there is one questionnaire so far, so nothing to change it to")

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
+from zoneinfo import ZoneInfo
 
+import phonenumbers
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from phonenumbers import geocoder
 
+from scheduler import hours
 from scheduler.explain import explain_deadline, explain_draw, explain_hours
 from scheduler.hours import Window, next_allowed, next_span, place_of, verdict
 from scheduler.sampling import number
@@ -58,6 +64,92 @@ def test_countries_have_limits_of_their_own_whatever_the_campaign_says(number_: 
     told = verdict(number_, at(moment), ALWAYS, SITE)
     assert not told.allowed
     assert reason in told.reasons
+
+
+EIGHT_TO_NINE, EIGHT_TO_EIGHT, NINE_TO_EIGHT = ("08:00-21:00",), ("08:00-20:00",), ("09:00-20:00",)
+TEN_TO_SIX, NINE_TO_FIVE = ("10:00-18:00",), ("09:00-17:00",)
+FLORIDA, PARIS, SYDNEY, BERLIN = "+13055550123", "+33199000123", "+61255500123", "+493023125001"
+
+
+@pytest.mark.parametrize(
+    ("number_", "weekdays", "saturday", "sunday"),
+    [
+        (NEW_YORK, EIGHT_TO_NINE, EIGHT_TO_NINE, EIGHT_TO_NINE),
+        (FLORIDA, EIGHT_TO_EIGHT, EIGHT_TO_EIGHT, EIGHT_TO_EIGHT),
+        ("+14165550101", ("09:00-21:30",), TEN_TO_SIX, TEN_TO_SIX),
+        (SYDNEY, ("09:00-20:30",), NINE_TO_FIVE, NINE_TO_FIVE),
+        (PARIS, ("10:00-13:00", "14:00-20:00"), (), ()),
+        (LONDON, NINE_TO_EIGHT, NINE_TO_EIGHT, NINE_TO_EIGHT),
+        (BERLIN, NINE_TO_EIGHT, NINE_TO_EIGHT, NINE_TO_EIGHT),
+        ("+390612345678", NINE_TO_EIGHT, NINE_TO_EIGHT, NINE_TO_EIGHT),
+    ],
+)
+def test_the_hours_of_each_country(
+    number_: str, weekdays: tuple[str, ...], saturday: tuple[str, ...], sunday: tuple[str, ...]
+) -> None:
+    """Under a campaign that would call at any hour of a week without holidays: what is left is the country's own."""
+    (zone,) = place_of(number_, SITE).zones
+    for day, expected in zip(range(16, 23), [weekdays] * 5 + [saturday, sunday], strict=True):  # Monday to Sunday
+        midnight = datetime(2026, 11, day, tzinfo=ZoneInfo(zone))
+        assert tuple(stretches(number_, midnight)) == expected, midnight.strftime("%A")
+        for minutes in range(0, 24 * 60, 15):
+            clock_time = f"{minutes // 60:02}:{minutes % 60:02}"
+            inside = any(begins <= clock_time < ends for begins, ends in (one.split("-") for one in expected))
+            assert verdict(number_, midnight + timedelta(minutes=minutes), ALWAYS, SITE).allowed is inside
+
+
+def stretches(number_: str, midnight: datetime) -> Iterator[str]:
+    """The allowed stretches of the local day that begins at `midnight`."""
+    at, end = midnight, midnight + timedelta(days=1)
+    while (span := next_span(number_, at, end, ALWAYS, SITE)) is not None:
+        yield "-".join(f"{edge.astimezone(midnight.tzinfo):%H:%M}" for edge in span)
+        at = span[1]
+
+
+@pytest.mark.parametrize(
+    ("number_", "moment", "reason"),
+    [
+        (FLORIDA, "2026-03-12T20:00:00-04:00", "20:00 in America/New_York is not before US-FL's 20:00"),
+        (PARIS, "2026-03-12T13:00:00+01:00", "13:00 in Europe/Paris is in FR's midday break"),
+        (PARIS, "2026-03-15T12:00:00+01:00", "Sunday (in Europe/Paris) is not one of FR's calling days"),
+        (PARIS, "2026-05-14T12:00:00+02:00", "2026-05-14 is Ascension Day in FR"),
+        (SYDNEY, "2026-03-15T17:00:00+11:00", "17:00 in Australia/Sydney is not before AU's 17:00"),
+        (SYDNEY, "2026-12-25T12:00:00+11:00", "2026-12-25 is Christmas Day in AU"),
+    ],
+)
+def test_where_the_law_says_so_no_campaign_can_allow_it(number_: str, moment: str, reason: str) -> None:
+    any_time = replace(ALWAYS, on_holidays=True)
+    assert verdict(number_, at(moment), any_time, SITE).reasons == [reason]
+    found = next_allowed(number_, at(moment), at(moment) + timedelta(days=3), any_time, SITE)
+    assert found is not None and found > at(moment)
+
+
+def test_floridas_area_codes_are_those_that_the_numbering_plan_puts_there() -> None:
+    there = {
+        code
+        for code in range(201, 1000)
+        if (number_ := phonenumbers.parse(f"+1{code}2345678")) and phonenumbers.is_valid_number(number_)
+        if geocoder.description_for_number(number_, "en").endswith(("Florida", ", FL"))
+    }
+    assert set(hours.FLORIDA) == there
+
+
+def test_a_narrower_friday_and_no_sunday_are_seen_by_both_readings() -> None:
+    """A campaign that stops at two on Fridays and rests on Sundays."""
+    window = Window(weekdays=(0, 1, 2, 3, 4, 5), own=((4, time(10), time(14)),))
+    friday = at("2026-03-13T08:00:00+00:00")
+    spans = []
+    moment = friday
+    while (span := next_span(LONDON, moment, friday + timedelta(days=4), window, "UTC")) is not None:
+        spans.append(tuple(edge.isoformat()[5:16] for edge in span))
+        moment = span[1]
+    assert spans == [("03-13T10:00", "03-13T14:00"), ("03-14T09:00", "03-14T20:00"), ("03-16T09:00", "03-16T20:00")]
+    assert verdict(LONDON, at("2026-03-13T15:00:00+00:00"), window, "UTC").reasons == [
+        "15:00 in Europe/London is not before the campaign's 14:00"
+    ]
+    assert verdict(LONDON, at("2026-03-15T12:00:00+00:00"), window, "UTC").reasons == [
+        "Sunday (in Europe/London) is not one of the campaign's calling days"
+    ]
 
 
 def test_a_weekday_may_have_hours_of_its_own() -> None:
@@ -151,17 +243,49 @@ def test_hours_follow_the_clocks_when_they_change(night: str, nine_oclock: str) 
     assert not verdict(NEW_YORK, found - timedelta(seconds=1), every_day, SITE).allowed
 
 
-numbers = st.sampled_from([NEW_YORK, LONDON, ANYWHERE_IN_NORTH_AMERICA, AUSTRALIAN_MOBILE, "+14165550101"])
+MINUTE = timedelta(minutes=1)
+numbers = st.sampled_from(
+    [NEW_YORK, LONDON, ANYWHERE_IN_NORTH_AMERICA, AUSTRALIAN_MOBILE, "+14165550101", FLORIDA, PARIS, SYDNEY]
+)
+hours_of_a_day = st.tuples(st.integers(0, 24 * 60 - 2), st.integers(1, 24 * 60 - 1)).map(
+    lambda ends: (time(*divmod(min(ends), 60)), time(*divmod(max(ends[1], min(ends) + 1), 60)))
+)
 windows = st.builds(
-    Window,
-    st.times(time(0), time(11)).map(lambda t: t.replace(microsecond=0)),
-    st.times(time(12), time(23, 59)).map(lambda t: t.replace(microsecond=0)),
-    st.sets(st.integers(0, 6), min_size=1).map(lambda days: tuple(sorted(days))),
+    lambda usual, days, own, on_holidays: Window(
+        *usual, tuple(sorted(days)), tuple((day, *hours) for day, hours in sorted(own.items())), on_holidays
+    ),
+    hours_of_a_day,
+    st.sets(st.integers(0, 6), min_size=1),
+    st.dictionaries(st.integers(0, 6), hours_of_a_day, max_size=3),
+    st.booleans(),
 )
-# Around both changes of the clocks and Christmas.
-moments = st.sampled_from(["2026-03-06", "2026-03-28", "2026-10-24", "2026-10-31", "2026-12-23"]).flatmap(
-    lambda day: st.integers(0, 5 * 24 * 3600).map(lambda s: at(f"{day}T00:00:00+00:00") + timedelta(seconds=s))
-)
+# Around both changes of the clocks, in the south and the north, Christmas, and the summer's holidays.
+moments = st.sampled_from(
+    ["2026-03-06", "2026-03-28", "2026-04-03", "2026-05-13", "2026-07-02", "2026-10-03", "2026-10-24", "2026-12-23"]
+).flatmap(lambda day: st.integers(0, 5 * 24 * 60).map(lambda m: at(f"{day}T00:00:00+00:00") + m * MINUTE))
+
+
+@settings(max_examples=60, deadline=None)
+@given(number_=numbers, window=windows, moment=moments)
+def test_every_minute_of_the_next_stretch_is_allowed_and_the_ones_beside_it_are_not(
+    number_: str, window: Window, moment: datetime
+) -> None:
+    limit = moment + timedelta(days=4)
+    span = next_span(number_, moment, limit, window, SITE)
+    start, end = span or (limit, limit)
+
+    def allowed(at: datetime) -> bool:
+        return verdict(number_, at, window, SITE).allowed
+
+    assert moment <= start <= end <= limit
+    minutes = range((end - start) // MINUTE)
+    # Every minute of its first and last half hour, and every seventh between them: looking at each costs a while.
+    assert all(allowed(start + n * MINUTE) for n in {*minutes[:30], *minutes[-30:], *minutes[::7]})
+    assert not any(allowed(moment + n * MINUTE) for n in range(0, (start - moment) // MINUTE, 23))
+    if start > moment:
+        assert not allowed(start - MINUTE)
+    if end < limit:
+        assert not allowed(end)
 
 
 @settings(max_examples=150, deadline=None)

@@ -11,7 +11,7 @@ from sqlalchemy import event, select, text
 from sqlalchemy.orm import Session, scoped_session
 
 from scheduler.planning import plan_due
-from survey import attempts, optouts
+from survey import answers, attempts, optouts
 from survey.clock import ManualClock
 from survey.db import db
 from survey.models import Attempt, AttemptState, CampaignState, Channel, OptOutSource, Outcome, Survey
@@ -115,6 +115,74 @@ def test_after_an_invitation_the_survey_is_thought_about_again(survey: Survey, a
     at_noon.move_to(survey.plan_at)
     assert plan_due() == 1
     assert [attempt.channel for attempt in planned(survey)] == [Channel.IVR]
+
+
+def test_who_does_not_consent_to_calls_is_asked_by_email(survey: Survey) -> None:
+    survey.customer.consents_to_calls = False
+    db.session.flush()
+    plan_due()
+    (only,) = planned(survey)
+    assert only.channel is Channel.WEB
+    assert only.reason == "first invitation: the customer does not consent to calls"
+
+
+def test_without_email_a_web_survey_goes_over_to_the_phone_or_waits(survey: Survey) -> None:
+    survey.customer.email = survey.customer.email_index = None
+    survey.channels = ["web", "ivr"]
+    by_web_alone = make.survey(
+        make.call(place=survey.site, customer=survey.customer), within=survey.campaign, channels=["web"]
+    )
+    assert plan_due() == 2
+    (only,) = planned(survey)
+    assert (only.channel, only.reason) == (Channel.IVR, "first call: no email address")
+    assert not planned(by_web_alone) and by_web_alone.plan_at is None
+
+
+def test_an_answer_in_time_makes_the_plan_send_the_link(survey: Survey) -> None:
+    made = make.attempt(survey, state=AttemptState.UNDERWAY)
+    answers.take(made, "resolved", "yes", 1)
+    attempts.end(made.id, Outcome.UNKNOWN)
+    plan_due()
+    (second,) = planned(survey)
+    assert second.channel is Channel.WEB and "goes on from there" in second.reason
+
+
+def test_answers_count_for_the_call_they_were_given_in(survey: Survey) -> None:
+    """The first call brought an answer and was to be made again; of the second nobody knows what became."""
+    first = make.attempt(survey, state=AttemptState.UNDERWAY)
+    answers.take(first, "resolved", "yes", 1)
+    attempts.end(first.id, Outcome.LATER)
+    ended(survey, Outcome.UNKNOWN)
+    plan_due()
+    (third,) = planned(survey)
+    assert third.channel is Channel.IVR and "is not known: another part of the day" in third.reason
+
+
+def test_what_somebody_else_answered_counts_for_nothing(survey: Survey, at_noon: ManualClock) -> None:
+    made = make.attempt(survey, state=AttemptState.UNDERWAY)
+    answers.take(made, "resolved", "yes", 1)
+    attempts.end(made.id, Outcome.WRONG_PERSON)
+    plan_due()
+    (second,) = planned(survey)
+    assert second.reason == "first invitation: the number is somebody else's"
+    # Nor does it keep the customer from being reminded.
+    second.state, second.started_at, survey.campaign.reminders = AttemptState.UNDERWAY, NOON, 1
+    at_noon.move_to(NOON + timedelta(hours=20))
+    survey.plan_at = at_noon()
+    db.session.flush()
+    plan_due()
+    assert [one.reason for one in planned(survey)] == ["reminder: the link was not answered for 20 hours"]
+
+
+def test_a_campaign_without_reminders_sends_none(survey: Survey, at_noon: ManualClock) -> None:
+    survey.channels = ["web"]
+    make.attempt(survey, Channel.WEB, state=AttemptState.UNDERWAY)
+    at_noon.move_to(NOON + timedelta(hours=21))
+    for reminders in (0, 1):
+        survey.campaign.reminders, survey.plan_at = reminders, at_noon()
+        db.session.flush()
+        assert plan_due() == 1
+        assert len(planned(survey)) == reminders
 
 
 def test_when_nothing_is_left_the_survey_waits_for_its_deadline(survey: Survey) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 
 import pytest
 
@@ -74,15 +75,47 @@ def test_after_nobody_answered_another_part_of_the_day_is_tried(outcome: Outcome
     assert step.due_at.date() == datetime(2026, 3, 13, tzinfo=UTC).date() and local_hour(step.due_at) < 12
 
 
-def test_nothing_is_planned_into_the_last_minutes_of_the_hours() -> None:
-    evening = datetime(2026, 3, 12, 23, 10, tzinfo=UTC)  # 19:10 in New York, which stops at 20:00
+def test_a_thousand_at_once_are_spread_and_none_begins_after_closing_time() -> None:
+    """Drawn together at ten in the morning, at ten past seven in the evening, and in the night."""
+    for drawn_at in (NOON - timedelta(hours=2), NOON + timedelta(hours=7, minutes=10), NOON + timedelta(hours=14)):
+        due = [
+            step.due_at
+            for n in range(1000)
+            if isinstance(step := next_step(replace(FACTS, survey_id=n, now=drawn_at)), Dial)
+        ]
+        assert len(due) == 1000
+        by_minute = Counter(at.replace(second=0) for at in due)
+        # Over four hours of allowed time four a minute would be perfectly even.
+        assert max(by_minute.values()) <= 7
+        assert all(verdict(PHONE, at + timedelta(minutes=15), Window(), SITE).allowed for at in due)
+
+
+def test_what_finds_no_room_in_the_evening_is_called_in_the_morning() -> None:
+    evening = NOON + timedelta(hours=7, minutes=10)  # 19:10 in New York, which stops at 20:00
     due = [
-        step.due_at for n in range(200) if isinstance(step := next_step(replace(FACTS, survey_id=n, now=evening)), Dial)
+        step.due_at for n in range(240) if isinstance(step := next_step(replace(FACTS, survey_id=n, now=evening)), Dial)
     ]
-    assert len(due) == 200 and max(due) < datetime(2026, 3, 12, 23, 45, tzinfo=UTC)
-    busy_at = datetime(2026, 3, 12, 23, 30, tzinfo=UTC)
-    step = next_step(replace(FACTS, now=busy_at, tried=(tried(IVR, Outcome.BUSY, busy_at),)))
-    assert isinstance(step, Dial) and step.due_at == datetime(2026, 3, 13, 13, tzinfo=UTC)
+    tonight = [at for at in due if at < NOON + timedelta(hours=8)]
+    # Half an hour of the four is left before closing time, which is a quarter of an hour.
+    assert 25 <= len(tonight) <= 35
+    assert max(tonight) < NOON + timedelta(hours=7, minutes=45)
+    assert {local_hour(at) for at in due} - {19} == {9, 10, 11, 12}
+
+
+def test_nothing_is_planned_into_the_last_minutes_of_the_hours() -> None:
+    busy_at = NOON + timedelta(hours=7, minutes=30)
+    due = [
+        step.due_at
+        for n in range(200)
+        if isinstance(
+            step := next_step(replace(FACTS, survey_id=n, now=busy_at, tried=(tried(IVR, Outcome.BUSY, busy_at),))),
+            Dial,
+        )
+    ]
+    # What waits for the opening does not all begin at nine o'clock sharp.
+    nine = datetime(2026, 3, 13, 13, tzinfo=UTC)
+    assert len(due) == 200 and nine <= min(due) and max(due) < nine + timedelta(hours=1)
+    assert max(Counter(due).values()) <= 2
     last_evening = replace(FACTS, deadline=datetime(2026, 3, 13, 4, tzinfo=UTC), now=busy_at)
     step = next_step(replace(last_evening, tried=(tried(IVR, Outcome.BUSY, busy_at),)))
     assert isinstance(step, Dial) and step.due_at == busy_at + timedelta(minutes=20)
@@ -108,6 +141,32 @@ def test_what_ends_the_phone_brings_the_email_at_once(outcome: Outcome) -> None:
     assert step.reason.startswith("first invitation: ")
 
 
+@pytest.mark.parametrize("outcome", [Outcome.HUNG_UP, Outcome.NO_INPUT, Outcome.UNKNOWN, Outcome.FAILED])
+def test_a_call_that_ended_after_some_answers_sends_the_link_that_resumes(outcome: Outcome) -> None:
+    cut_off = replace(tried(IVR, outcome), answered_at=NOON)
+    reason = "first invitation: the call ended after some answers, and the link goes on from there"
+    assert next_step(replace(FACTS, tried=(cut_off,))) == Mail(NOON, reason)
+    third = (tried(IVR, Outcome.NO_ANSWER), tried(IVR, Outcome.NO_ANSWER), cut_off)
+    assert next_step(replace(FACTS, tried=third)) == Mail(NOON, reason)
+
+
+@pytest.mark.parametrize("outcome", [Outcome.HUNG_UP, Outcome.NO_INPUT, Outcome.UNKNOWN, Outcome.DEAD])
+def test_no_link_goes_where_the_sequence_has_no_email(outcome: Outcome) -> None:
+    """Which customers are asked how is part of the sample: a channel outside the sequence is never used."""
+    cut_off = replace(tried(IVR, outcome), answered_at=NOON)
+    step = next_step(replace(FACTS, channels=(IVR,), tried=(cut_off,)))
+    assert not isinstance(step, Mail)
+    # What became of the call is not known: another one goes on from where it was.
+    assert isinstance(step, Dial) is (outcome is Outcome.UNKNOWN)
+
+
+def test_a_link_that_is_out_already_is_not_sent_once_more_after_a_call_that_was_cut_off() -> None:
+    link = Tried(WEB, AttemptState.UNDERWAY, None, NOON, NOON - timedelta(hours=30), attempt_id=7)
+    cut_off = replace(tried(IVR, Outcome.HUNG_UP), answered_at=NOON)
+    step = next_step(replace(FACTS, channels=(WEB, IVR), tried=(link, cut_off), reminders=1))
+    assert step == Nothing("the link was not answered for 20 hours; the customer hung up")
+
+
 def test_after_three_calls_the_email_is_next() -> None:
     assert isinstance(next_step(after(Outcome.NO_ANSWER, Outcome.BUSY)), Dial)
     step = next_step(after(Outcome.NO_ANSWER, Outcome.BUSY, Outcome.NO_ANSWER))
@@ -125,6 +184,39 @@ def test_without_a_decent_hour_before_the_deadline_the_email_goes_at_once() -> N
     step = next_step(replace(FACTS, now=monday_night))
     assert isinstance(step, Mail)
     assert step.reason == "first invitation: no calling hours left before the deadline"
+
+
+@pytest.mark.parametrize("outcome", [Outcome.NO_ANSWER, Outcome.VOICEMAIL, Outcome.LATER])
+def test_without_another_part_of_the_day_the_email_goes_or_else_the_same_part_is_used(outcome: Outcome) -> None:
+    evening = NOON + timedelta(hours=6)  # 18:00, the deadline at midnight
+    facts = replace(
+        FACTS, now=evening, deadline=datetime(2026, 3, 13, 4, tzinfo=UTC), tried=(tried(IVR, outcome, evening),)
+    )
+    assert isinstance(next_step(facts), Mail)
+    for without_email in ({"channels": (IVR,)}, {"withheld": ((WEB, "no email address"),)}):
+        step = next_step(replace(facts, **without_email))  # type: ignore[arg-type]
+        assert isinstance(step, Dial) and step.due_at == evening + timedelta(hours=1)
+        assert "no other part of the day is left" in step.reason
+    late = NOON + timedelta(hours=7, minutes=30)
+    step = next_step(replace(facts, channels=(IVR,), now=late, tried=(tried(IVR, outcome, late),)))
+    assert step == Nothing("no calling hours left before the deadline")
+
+
+def test_a_survey_drawn_too_late_for_every_channel_says_why() -> None:
+    night = datetime(2026, 3, 17, 0, 30, tzinfo=UTC)  # 20:30 in New York, deadline at midnight
+    step = next_step(replace(FACTS, now=night, withheld=((WEB, "no email address"),)))
+    assert step == Nothing("no calling hours left before the deadline; no email address")
+
+
+def test_a_window_without_an_hour_leaves_the_email() -> None:
+    """A campaign's hours that the country's limits leave nothing of, and a weekend in France."""
+    early = Window(time(5), time(8))
+    assert isinstance(next_step(replace(FACTS, window=early)), Mail)
+    friday_night = datetime(2026, 3, 13, 20, tzinfo=UTC)
+    french = replace(FACTS, phone="+33199000123", site_zone="Europe/Paris", now=friday_night)
+    assert isinstance(next_step(replace(french, deadline=datetime(2026, 3, 15, 23, tzinfo=UTC))), Mail)
+    step = next_step(replace(french, deadline=datetime(2026, 3, 16, 23, tzinfo=UTC)))
+    assert isinstance(step, Dial) and step.due_at >= datetime(2026, 3, 16, 9, tzinfo=UTC)
 
 
 def test_nothing_begins_in_the_last_minutes() -> None:
@@ -151,7 +243,9 @@ def test_a_number_has_its_cap_over_all_campaigns() -> None:
     # Free again a day from now, thirty days after the first of the three.
     assert isinstance(step, Dial) and step.due_at >= NOON + timedelta(days=1)
     recent = tuple(NOON - timedelta(days=days) for days in (3, 2, 1))
-    assert isinstance(next_step(replace(FACTS, number_dials=recent)), Mail)
+    reason = "first invitation: the number has been called 3 times in 30 days"
+    step = next_step(replace(FACTS, number_dials=recent))
+    assert isinstance(step, Mail) and step.reason == reason
 
 
 def test_one_invitation_and_then_silence() -> None:
@@ -179,6 +273,76 @@ def test_an_email_the_relay_did_not_take_is_tried_a_few_times() -> None:
     facts = replace(FACTS, channels=(WEB,), tried=(tried(WEB, Outcome.FAILED),) * 2)
     assert next_step(facts) == Mail(NOON + timedelta(minutes=20), "the email could not be sent: again after a pause")
     assert isinstance(next_step(replace(facts, tried=(tried(WEB, Outcome.FAILED),) * 5)), Nothing)
+
+
+def test_a_link_answered_in_part_is_left_alone_for_twenty_hours_more() -> None:
+    answered_at = NOON + timedelta(hours=5)
+    link = Tried(WEB, AttemptState.UNDERWAY, None, NOON, NOON, answered_at=answered_at)
+    facts = replace(FACTS, channels=(WEB, IVR), tried=(link,))
+    silent_at = answered_at + timedelta(hours=20)
+    assert next_step(replace(facts, now=NOON + timedelta(hours=20))) == Wait(silent_at, "the link is out")
+    step = next_step(replace(facts, now=silent_at))
+    assert isinstance(step, Dial) and "no further answered for 20 hours" in step.reason
+
+
+def test_calls_after_links_that_stayed_silent_together_are_spread() -> None:
+    """A bounce comes alone and brings the phone within a quarter of an hour; silence comes to all at once."""
+    silent_at = NOON + timedelta(hours=22)  # ten in the morning
+    link = Tried(WEB, AttemptState.UNDERWAY, None, NOON, silent_at - timedelta(hours=20))
+    bounced = tried(WEB, Outcome.BOUNCED, silent_at)
+    for last, longest in ((link, timedelta(hours=4)), (bounced, timedelta(minutes=15))):
+        facts = replace(FACTS, channels=(WEB, IVR), now=silent_at, tried=(last,))
+        due = [step.due_at for n in range(200) if isinstance(step := next_step(replace(facts, survey_id=n)), Dial)]
+        assert len(due) == 200 and longest * 0.9 < max(due) - silent_at < longest
+
+
+LINK = Tried(WEB, AttemptState.UNDERWAY, None, NOON, NOON, attempt_id=7)
+SILENT_AT = NOON + timedelta(hours=20)
+
+
+def test_one_reminder_after_twenty_hours_of_silence() -> None:
+    facts = replace(FACTS, channels=(IVR, WEB), tried=(tried(IVR, Outcome.DEAD), LINK), reminders=1)
+    assert next_step(facts) == Wait(SILENT_AT, "the link is out, and may be reminded of")
+    step = next_step(replace(facts, now=SILENT_AT))
+    assert isinstance(step, Mail) and step.reminds_of == 7
+    assert SILENT_AT <= step.due_at < SILENT_AT + timedelta(minutes=15)
+    assert step.reason == "reminder: the link was not answered for 20 hours"
+    first = replace(LINK, state=AttemptState.ENDED, outcome=Outcome.SILENCE, ended_at=SILENT_AT)
+    second = Tried(WEB, AttemptState.UNDERWAY, None, SILENT_AT, SILENT_AT, attempt_id=8)
+    for much_later in (SILENT_AT, SILENT_AT + timedelta(hours=21)):
+        step = next_step(replace(facts, now=much_later, tried=(*facts.tried[:1], first, second)))
+        assert step == Nothing("the link is out until the deadline")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"reminders": 0},
+        {"tried": (replace(LINK, answered_at=NOON),)},
+        {"tried": (replace(LINK, state=AttemptState.ENDED, outcome=Outcome.BOUNCED),)},
+        {"tried": (replace(LINK, state=AttemptState.ENDED, outcome=Outcome.WRONG_PERSON),)},
+        {"deadline": SILENT_AT + timedelta(hours=3, minutes=59)},
+        {"withheld": ((WEB, "the email address is opted out"),)},
+    ],
+)
+def test_no_reminder_without_reason_or_time(given: dict[str, object]) -> None:
+    facts = replace(FACTS, channels=(WEB,), tried=(LINK,), reminders=1, now=SILENT_AT)
+    assert isinstance(next_step(facts), Mail)
+    assert isinstance(next_step(replace(facts, **given)), Nothing)  # type: ignore[arg-type]
+
+
+def test_where_the_phone_comes_after_the_email_the_reminder_waits_for_its_end() -> None:
+    facts = replace(FACTS, channels=(WEB, IVR), tried=(LINK,), reminders=1, now=SILENT_AT)
+    assert isinstance(next_step(facts), Dial)
+    assert isinstance(next_step(replace(facts, tried=(LINK, tried(IVR, Outcome.DEAD)))), Mail)
+    assert isinstance(next_step(replace(facts, withheld=((IVR, "no phone number"),))), Mail)
+
+
+@pytest.mark.parametrize("state", [AttemptState.PLANNED, AttemptState.QUEUED, AttemptState.DIALLING])
+def test_an_email_that_has_not_left_is_not_reminded_of(state: AttemptState) -> None:
+    waiting = Tried(WEB, state, None, NOON, NOON if state is AttemptState.DIALLING else None, attempt_id=7)
+    step = next_step(replace(FACTS, channels=(WEB,), tried=(waiting,), reminders=1, now=SILENT_AT))
+    assert isinstance(step, Wait) and step.plan_at > SILENT_AT
 
 
 @pytest.mark.parametrize("state", LIVE_STATES)
