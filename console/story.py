@@ -18,6 +18,8 @@ from sqlalchemy.orm import joinedload
 
 from console import counting, words
 from console.scope import Scope, found
+from scheduler.explain import explain_plan
+from survey import clock
 from survey.calendars import Deadline, deadline
 from survey.db import db
 from survey.models import (
@@ -38,6 +40,8 @@ from survey.phones import masked, masked_email
 # What an event's data may show; anything else a provider sent stays in the database.
 SHOWN_OF_EVENTS = {"status": "State", "seconds": "Seconds", "sip": "SIP code", "error": "The provider's code"}
 TWO_TO_64 = 2**64
+# After all else that happened in that moment.
+PLAN_ORDER = 99
 
 
 @dataclass(frozen=True)
@@ -89,7 +93,7 @@ def read(within: Scope, call_id: int) -> Page:
     draw, survey, campaign, response = _fate(call_id)
     attempts = _attempts(survey)
     moments = [*_of_call(call), *_of_draw(draw, campaign), *_of_survey(survey, response)]
-    moments += [*_of_attempts(attempts), *_of_events(attempts), *_of_answers(survey)]
+    moments += [*_of_attempts(attempts), *_of_events(attempts), *_of_answers(survey), *_of_the_plan(call_id)]
     customer = call.customer
     return Page(
         call=call,
@@ -103,6 +107,13 @@ def read(within: Scope, call_id: int) -> Page:
         email=masked_email(customer.email) if customer and customer.email else None,
         moments=sorted(moments, key=lambda moment: (moment.at, moment.order)),
     )
+
+
+def _of_the_plan(call_id: int) -> Iterator[Moment]:
+    """What comes next, or why nothing more was tried."""
+    outlook = explain_plan(call_id, clock.now())
+    if outlook is not None:
+        yield Moment(outlook.at, PLAN_ORDER, outlook.title, outlook.text)
 
 
 def _call(within: Scope, call_id: int) -> Call:

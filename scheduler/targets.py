@@ -46,6 +46,9 @@ class Got:
     complete: int = 0
     open: int = 0
 
+    def __add__(self, other: Got) -> Got:
+        return Got(self.complete + other.complete, self.open + other.open)
+
 
 @dataclass(frozen=True)
 class Seen:

@@ -14,7 +14,8 @@ from survey.db import Base
 class SamplingRate(Base):
     """The latest row in force when a call ended decides; an agent's own row goes before the campaign's (agent null).
 
-    Published no later than in force, so no rate can be chosen after a call it decides.
+    Published no later than in force, so no rate can be chosen after a call it decides. With target sampling agents have
+    rows of their own, set week by week from what is missing; else a person changes the rate for all.
     """
 
     __tablename__ = "sampling_rates"

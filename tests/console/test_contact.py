@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from survey import attempts, breakers
 from survey.db import db
-from survey.models import Channel
+from survey.models import Channel, Sampling
 from tests import factories
 from tests.console.conftest import Browser, World
 from tests.console.test_pages import text_of
@@ -44,3 +44,24 @@ def test_the_campaigns_page_shows_what_was_spent(signed_in: Callable[..., Browse
     db.session.commit()
     page = text_of(signed_in("auditor").get(f"/console/campaigns/{world.campaign.id}").text)
     assert "Spend cap 250.00 for calls, 0.03 spent" in page
+
+
+def test_the_campaigns_page_tells_of_reminders_and_target_sampling(
+    signed_in: Callable[..., Browser], world: World
+) -> None:
+    auditor, address = signed_in("auditor"), f"/console/campaigns/{world.campaign.id}"
+    page = text_of(auditor.get(address).text)
+    assert "Emails one invitation Caller id" in page and "Rates" not in page
+    world.campaign.reminders, world.campaign.sampling = 1, Sampling.TARGET
+    db.session.commit()
+    page = text_of(auditor.get(address).text)
+    assert "one invitation and, where it is not answered, one reminder" in page
+    assert "Rates set each week from what each agent, supervisor and site still needs, between 1.0% and 100.0%" in page
+    assert "Rate at first 1 in 2" in page
+
+
+def test_the_calls_page_says_what_comes_next(signed_in: Callable[..., Browser], world: World) -> None:
+    waiting = factories.survey(factories.call(world.agent, world.site), world.campaign, supervisor=world.leader)
+    db.session.commit()
+    page = text_of(signed_in("auditor").get(f"/console/calls/{waiting.call_id}").text)
+    assert "What comes next" in page and "once the scheduler gets to it: first call" in page

@@ -1,0 +1,203 @@
+"""The outlook of a campaign that samples by targets: what everybody has got so far, and which calls are to come."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from fractions import Fraction
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Date, cast, func, or_, select
+
+from scheduler import changes
+from scheduler.targets import Got, Seen, weeks_to_come
+from survey import clock
+from survey.db import db
+from survey.models import Assignment, Call, Campaign, Disposition, Draw, DrawReason, Site, Survey
+
+DAY, WEEK = timedelta(days=1), timedelta(days=7)
+# How far back calls are counted, in whole weeks so that every weekday has its share; and answers, which are fewer.
+MOST_WEEKS = 4
+ANSWERS_SINCE = timedelta(days=56)
+# A day's calls come in by the next morning.
+LATE_TO_COME_IN = DAY
+# No zone is further than this from UTC; and draws are made after their calls have ended.
+ZONE_SPREAD = timedelta(hours=15)
+ELIGIBLE = (DrawReason.DRAWN, DrawReason.NOT_SELECTED)
+
+
+@dataclass(frozen=True)
+class Days:
+    """The days a setting works with, as the campaign's westernmost site counts them.
+
+    Calls from `since` to before `until` are counted, whole weeks of them. The rates hold from `first` on, which begins
+    at `in_force_from` at the last site; `last` is the campaign's last day.
+    """
+
+    monday: date
+    since: date
+    until: date
+    first: date
+    last: date
+    in_force_from: datetime
+
+    @property
+    def weeks(self) -> int:
+        return (self.until - self.since).days // 7
+
+
+@dataclass
+class SoFar:
+    """Surveys by whom they are credited to, as they froze it: who moves takes none along to another supervisor.
+
+    Of each agent's `settled` ones, whose deadlines have passed lately, `answered` were complete. Only those tell how
+    many answer: of the others those that did are closed already, and those that will not are not.
+    """
+
+    agents: defaultdict[int, Got] = field(default_factory=lambda: defaultdict(Got))
+    supervisors: defaultdict[int, Got] = field(default_factory=lambda: defaultdict(Got))
+    sites: defaultdict[int, Got] = field(default_factory=lambda: defaultdict(Got))
+    settled: Counter[int] = field(default_factory=Counter)
+    answered: Counter[int] = field(default_factory=Counter)
+
+
+def days_of(campaign: Campaign) -> Days:
+    """The days of a setting made now. Of a campaign not yet launched, as if it were today."""
+    now = clock.now()
+    today = min(_local(now, site) for site in campaign.sites)
+    until = today - LATE_TO_COME_IN
+    opened = max(_local(campaign.launched_at or now, site) for site in campaign.sites) + DAY
+    opened = max(opened, campaign.starts_on)
+    weeks = max(0, min(MOST_WEEKS, (until - opened).days // 7))
+    return Days(
+        monday=today - timedelta(days=today.weekday()),
+        since=until - weeks * WEEK,
+        until=until,
+        first=today + DAY,
+        last=campaign.ends_on,
+        in_force_from=changes.next_day(campaign),
+    )
+
+
+def so_far(campaign: Campaign) -> SoFar:
+    """What came of the campaign's surveys: how many answered, never what they said."""
+    now = clock.now()
+    lately = Survey.deadline.between(now - ANSWERS_SINCE, now)
+    complete = Survey.disposition == Disposition.COMPLETE
+    rows = db.session.execute(
+        select(
+            Survey.agent_id,
+            Survey.supervisor_id,
+            Survey.site_id,
+            func.count().filter(lately).label("settled"),
+            func.count().filter(lately, complete).label("answered"),
+            func.count().filter(complete).label("complete"),
+            func.count().filter(Survey.disposition.is_(None), Survey.deadline > now).label("open"),
+        )
+        .where(Survey.campaign_id == campaign.id)
+        .group_by(Survey.agent_id, Survey.supervisor_id, Survey.site_id)
+    )
+    found = SoFar()
+    for row in rows:
+        got = Got(row.complete, row.open)
+        found.sites[row.site_id] += got
+        if row.supervisor_id is not None:
+            found.supervisors[row.supervisor_id] += got
+        if row.agent_id is not None:
+            found.agents[row.agent_id] += got
+            found.settled[row.agent_id] += row.settled
+            found.answered[row.agent_id] += row.answered
+    return found
+
+
+def agents_of(campaign: Campaign, days: Days, surveys: SoFar) -> list[Seen]:
+    """Everybody who is at the campaign's sites when the rates begin to hold, or will be before they are set again."""
+    calls, weekdays = _calls(campaign, days)
+    sites = {site.id: site for site in campaign.sites}
+    left: dict[tuple[int, date], Fraction] = {}
+    found = []
+    for agent_id, assignments in _roster(campaign, days).items():
+        there = next((each for each in assignments if each.covers(days.first)), None)
+        there = there or next((each for each in assignments if each.starts_on > days.first), None)
+        if there is None:
+            continue
+        span = (there.site_id, max(days.last if each.ends_on is None else each.ends_on - DAY for each in assignments))
+        if span not in left:
+            left[span] = _weeks_left(sites[there.site_id], days, span[1], weekdays[there.site_id])
+        found.append(
+            Seen(
+                agent_id,
+                there.supervisor_id,
+                there.site_id,
+                calls[agent_id],
+                Fraction(max((days.until - max(days.since, assignments[0].starts_on)).days, 0), 7),
+                left[span],
+                surveys.settled[agent_id],
+                surveys.answered[agent_id],
+                surveys.agents[agent_id],
+            )
+        )
+    return found
+
+
+def _roster(campaign: Campaign, days: Days) -> dict[int, list[Assignment]]:
+    """The assignments to the campaign's sites since the first day looked at, in order, by agent."""
+    rows = db.session.scalars(
+        select(Assignment)
+        .where(
+            Assignment.site_id.in_([site.id for site in campaign.sites]),
+            Assignment.starts_on < days.first + WEEK,
+            or_(Assignment.ends_on.is_(None), Assignment.ends_on > days.since),
+        )
+        .order_by(Assignment.agent_id, Assignment.starts_on)
+    )
+    by_agent: dict[int, list[Assignment]] = defaultdict(list)
+    for row in rows:
+        by_agent[row.agent_id].append(row)
+    return by_agent
+
+
+def _weeks_left(site: Site, days: Days, until: date, weekdays: Mapping[int, int]) -> Fraction:
+    """Public holidays count as days without calls: where there are some all the same, more come than were expected."""
+    last = min(days.last, until, days.last if site.closed_on is None else site.closed_on - DAY)
+    calendar = site.calendar
+    ahead = [days.first + n * DAY for n in range((last - days.first).days + 1)]
+    off = {
+        day
+        for day in ahead
+        if day in calendar.closed or (calendar.holiday(day) is not None and day not in calendar.opened)
+    }
+    return weeks_to_come(days.first, last, weekdays, off)
+
+
+def _calls(campaign: Campaign, days: Days) -> tuple[Counter[int], defaultdict[int, Counter[int]]]:
+    """Calls that could be asked about, in the days looked back on: by agent, and by site and weekday (Monday = 0)."""
+    local_day = cast(func.timezone(Site.time_zone, Call.ended_at), Date)
+    begins = datetime.combine(days.since, datetime.min.time(), UTC) - ZONE_SPREAD
+    rows = db.session.execute(
+        select(Call.agent_id, Call.site_id, local_day.label("day"), func.count().label("calls"))
+        .select_from(Draw)
+        .join(Call, Call.id == Draw.call_id)
+        .join(Site, Site.id == Call.site_id)
+        .where(
+            Draw.campaign_id == campaign.id,
+            Draw.decided_at >= begins,
+            Draw.reason.in_(ELIGIBLE),
+            local_day >= days.since,
+            local_day < days.until,
+        )
+        .group_by(Call.agent_id, Call.site_id, local_day)
+    )
+    by_agent: Counter[int] = Counter()
+    by_weekday: defaultdict[int, Counter[int]] = defaultdict(Counter)
+    for row in rows:
+        by_weekday[row.site_id][row.day.weekday()] += row.calls
+        if row.agent_id is not None:
+            by_agent[row.agent_id] += row.calls
+    return by_agent, by_weekday
+
+
+def _local(moment: datetime, site: Site) -> date:
+    return moment.astimezone(ZoneInfo(site.time_zone)).date()
