@@ -12,16 +12,16 @@ from simulator.network import Call, HangUp, Heard, Press, Reaction, Ring, Silenc
 QUESTION = re.compile(r"question=(\w+)")
 QUESTIONS = ("resolved", "overall", "agent")
 # Of a hundred rings: what becomes of them, and of a hundred who pick up, what they do.
-RINGS = (("answer", 62), ("no-answer", 12), ("machine", 9), ("busy", 10), ("failed", 4), ("too late", 3))
+RINGS = (("answer", 58), ("no-answer", 14), ("machine", 8), ("busy", 12), ("failed", 4), ("too late", 4))
 MOODS = (
-    ("helpful", 52),
-    ("confused", 10),
-    ("in a hurry", 8),
-    ("opts out", 8),
-    ("later", 6),
-    ("stranger", 4),
-    ("hangs up", 4),
-    ("hangs up midway", 4),
+    ("helpful", 42),
+    ("confused", 9),
+    ("in a hurry", 7),
+    ("opts out", 12),
+    ("later", 7),
+    ("stranger", 6),
+    ("hangs up", 8),
+    ("hangs up midway", 5),
     ("silent", 4),
 )
 
@@ -98,7 +98,8 @@ class Person:
             return HangUp(after=0.5)
         if self.mood == "confused" and heard.count == 1:
             # A wrong key, nothing, and back to the question before.
-            return {"resolved": Press("7"), "overall": Silence(), "agent": Press("#")}[question]
+            confusion: dict[str, Reaction] = {"resolved": Press("7"), "overall": Silence(), "agent": Press("#")}
+            return confusion[question]
         self.answered.add(question)
         if self.answered.issuperset(QUESTIONS):
             self.crowd.finished.add(heard.call_sid)

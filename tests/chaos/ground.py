@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import insert
+from sqlalchemy import insert, select
 
 from survey import clock, vault
 from survey.calendars import deadline, table_version
@@ -63,7 +63,12 @@ def insert_surveys(campaign: Campaign, wanted: Sequence[Wanted], within: str) ->
 
 
 def _customers(organisation_id: int, wanted: Sequence[Wanted]) -> dict[str, int]:
-    phones = {one.phone: one for one in wanted}
+    """The customers by phone; those not there yet are made."""
+    mine = Customer.organisation_id == organisation_id
+    indexes = [vault.phone_index(one.phone) for one in wanted]
+    there = db.session.execute(select(Customer.phone, Customer.id).where(mine, Customer.phone_index.in_(indexes))).all()
+    known = {str(phone): customer_id for phone, customer_id in there}
+    new = {one.phone: one for one in wanted if one.phone not in known}
     rows = [
         {
             "organisation_id": organisation_id,
@@ -73,9 +78,9 @@ def _customers(organisation_id: int, wanted: Sequence[Wanted]) -> dict[str, int]
             "email_index": None if one.email is None else vault.email_index(one.email),
             "language": "en",
         }
-        for one in phones.values()
+        for one in new.values()
     ]
-    return dict(zip(phones, _inserted(Customer, rows), strict=True))
+    return known | (dict(zip(new, _inserted(Customer, rows), strict=True)) if rows else {})
 
 
 def _calls(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime, time
+from datetime import datetime, time, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
@@ -18,6 +18,7 @@ NANP = (
     *(416, 604, 403, 208, 270, 541),  # Canada, and area codes that lie in two zones
 )
 LONDON, SYDNEY, BERLIN, AUSTRALIA = "+44207946{:04}", "+6125550{:04}", "+493023125{:03}", "+614915{:05}"
+EVERY_DAY = (0, 1, 2, 3, 4, 5, 6)
 NINE, EIGHT_IN_THE_EVENING = time(9), time(20)
 
 
@@ -67,3 +68,14 @@ def decent(number: str, at: datetime, *, weekdays: tuple[int, ...], on_holidays:
         and (on_holidays or there.date() not in _holidays(country_of(number), there.year))
         for there in local
     )
+
+
+def callable_for(minutes: int, at: datetime) -> list[str]:
+    """Numbers at which it is a decent hour, any day of the week, all the minutes from `at` on.
+
+    Somewhere in America, Europe or Australia it always is.
+    """
+    moments = [at + timedelta(minutes=n) for n in range(0, minutes + 1, 5)]
+    return [
+        n for n in (*nanp(), *overseas()) if all(decent(n, m, weekdays=EVERY_DAY, on_holidays=True) for m in moments)
+    ]
