@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from fractions import Fraction
@@ -114,7 +113,7 @@ class Page:
         return whole(self._read.basis.volume.total())
 
     @property
-    def levels(self) -> list[tuple[str, Sequence[Row], int]]:
+    def levels(self) -> list[tuple[str, list[Row], int]]:
         """Heading, rows, and how many more there are than shown, of each level."""
         found = []
         for level, heading in HEADINGS.items():
@@ -157,5 +156,12 @@ def read(campaign: Campaign, weeks: str) -> Page:
 
 
 def _counts(figures: Figures) -> Counts:
-    counts = (figures.calls, figures.surveys, figures.completes, figures.dials, figures.mails, figures.minutes)
-    return Counts(*(whole(count) for count in counts), money(figures.minutes * minute_price()))
+    return Counts(
+        calls=whole(figures.calls),
+        surveys=whole(figures.surveys),
+        completes=whole(figures.completes),
+        dials=whole(figures.dials),
+        mails=whole(figures.mails),
+        minutes=whole(figures.minutes),
+        cost=money(figures.minutes * minute_price()),
+    )

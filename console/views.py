@@ -86,7 +86,7 @@ def show_campaign(campaign_id: int) -> ResponseReturnValue:
 
 @blueprint.get(f"{CAMPAIGN}/forecast")
 @signed_in(*scope.CALL_READERS)
-def show_forecast(campaign_id: int) -> ResponseReturnValue:
+def show_campaign_forecast(campaign_id: int) -> ResponseReturnValue:
     campaign = campaigns.one(scope.current(), campaign_id)
     return render_template("console/forecast.html", page=forecast.read(campaign, request.args.get("weeks", "")))
 

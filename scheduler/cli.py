@@ -12,6 +12,7 @@ from flask import current_app
 from scheduler import campaigns, clockwork, dispatch, drawing, funnel
 from scheduler.changes import Change
 from scheduler.drawing import DrawReport
+from scheduler.forecast_cli import forecast_command
 from scheduler.jobs import Queue
 from scheduler.rates_cli import rates_command
 from scheduler.replay import replay
@@ -229,6 +230,7 @@ def _lines(told: dict[str, Any]) -> list[str]:
     ]
     if told["draw_key"]:
         lines.append(f"draw key SHA-256 {told['draw_key']['sha256']}")
+    lines += [one["told"] for one in told["overlaps"]]
     lines.append(f"{told['calls']} calls, {told['eligible']} eligible, {told['drawn']} drawn")
     lines += _reasons(told["reasons"])
     for title, counts in (("surveys", told["surveys"]), ("responses", told["responses"])):
@@ -250,5 +252,6 @@ def _reasons(counts: dict[str, int]) -> list[str]:
 
 
 campaigns_group.add_command(rates_command)
+campaigns_group.add_command(forecast_command)
 
 commands: tuple[click.Command, ...] = (campaigns_group, draw_group, scheduler_group, worker_group, dispatch_group)

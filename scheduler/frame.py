@@ -80,10 +80,10 @@ def _within(campaign: Campaign) -> ColumnElement[bool]:
     if campaign.launched_at is None:
         return false()
     at_sites = or_(*(_at_site(campaign, site.id, *_days(campaign, site.time_zone)) for site in campaign.sites), false())
-    return and_(at_sites, *_of_kind(campaign))
+    return and_(at_sites, *of_kind(campaign))
 
 
-def _of_kind(campaign: Campaign) -> list[ColumnElement[bool]]:
+def of_kind(campaign: Campaign) -> list[ColumnElement[bool]]:
     """Of one of the campaign's queues and of one of its topics, where it names any; written however, as to case.
 
     A call without a queue (or topic) is of none of them, which must be said: to a database, null is not "not equal".

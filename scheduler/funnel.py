@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import func, select
 
+from scheduler.overlaps import overlaps
 from survey.clock import iso
 from survey.db import db
 from survey.models import Attempt, AttemptState, Campaign, Draw, DrawKey, DrawReason, Response, Survey
@@ -38,6 +39,7 @@ def show(campaign: Campaign) -> dict[str, Any]:
         "surveys": surveys,
         "attempts": _attempts(campaign),
         "responses": _responses(campaign),
+        "overlaps": [one.as_dict() for one in overlaps(campaign)],
     }
 
 

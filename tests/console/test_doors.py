@@ -17,6 +17,7 @@ PAGES = {
     "/console/": {"administrator", "manager", "auditor", "issuer"},
     "/console/campaigns": {"administrator", "manager", "auditor"},
     "/console/campaigns/{campaign}": {"administrator", "manager", "auditor"},
+    "/console/campaigns/{campaign}/forecast": {"administrator", "manager", "auditor"},
     "/console/calls": {"administrator", "manager", "auditor"},
     "/console/calls/{call}": {"administrator", "manager", "auditor"},
     "/console/standings": {"administrator", "manager", "auditor", "issuer"},
