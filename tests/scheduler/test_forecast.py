@@ -196,6 +196,7 @@ def test_who_leaves_brings_no_calls_after_it_and_who_has_left_none(centre: Centr
     expected = at_end(reading, Level.AGENT)
     assert left.id not in expected and reading.counted.reasons == {DrawReason.NO_ASSIGNMENT: 100}
     assert abs(expected[leaves.id] * 4 - expected[stays.id]) < Fraction(1, 10)
+    assert reading.forecast.total.completes == sum(expected.values())
 
 
 def test_a_call_nobody_can_tell_whose_counts_for_its_site_alone(centre: Centre) -> None:

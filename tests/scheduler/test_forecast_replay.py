@@ -33,7 +33,7 @@ from survey.models import (
 )
 from tests import factories as make
 from tests.conftest import NOON
-from tests.scheduler.forecasting import DAY, FIRST, Centre, forecast, read, workdays
+from tests.scheduler.forecasting import DAY, FIRST, UNTIL, Centre, forecast, read, workdays
 from tests.statements import counted
 
 
@@ -117,8 +117,9 @@ def test_every_survey_is_dialled_as_the_plan_says(centre: Centre, monkeypatch: p
     load = replayed(centre, draft, always(Outcome.BUSY), monkeypatch)
     assert load.dials == 3 * load.surveys and not load.mails and not load.minutes
     assert set(load.dials_at) <= {9, 10, 11} and load.dials_at.total() == load.dials
+    draft.channel_plan = [{"share": [1, 1], "channels": ["ivr", "web"]}]
     answered = replayed(centre, draft, always(Outcome.COMPLETED), monkeypatch)
-    assert answered.dials == answered.surveys and answered.minutes == 2 * answered.dials
+    assert answered.dials == answered.surveys and not answered.mails and answered.minutes == 2 * answered.dials
 
 
 def test_an_email_follows_and_is_reminded_of(centre: Centre, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,13 +136,29 @@ def test_an_email_follows_and_is_reminded_of(centre: Centre, monkeypatch: pytest
 def test_customers_who_call_again_rest_or_are_asked_about_the_newer_call(centre: Centre) -> None:
     regular = make.customer(centre.site.organisation_id)
     centre.calls(centre.agents[0], workdays(), 1, customer=regular)
-    load = read(centre.draft(rate_denominator=1, quarantine_days=30)).load
+    reading = read(centre.draft(rate_denominator=1, quarantine_days=30))
     # Asked once in about thirty days.
-    assert Fraction(9, 10) <= load.quarantined_share < 1
+    assert Fraction(9, 10) <= reading.load.quarantined_share < 1
+    assert reading.forecast.total.calls <= 2
     assert read(centre.draft(rate_denominator=1, quarantine_days=0)).load.quarantined_share == 0
     twice = make.customer(centre.site.organisation_id)
     centre.calls(centre.agents[1], [date(2026, 3, 5)], 2, customer=twice)
     assert read(centre.draft(rate_denominator=1)).load.superseded > 0
+
+
+def test_a_superseded_survey_is_not_dialled(centre: Centre, monkeypatch: pytest.MonkeyPatch) -> None:
+    for day in workdays()[:10]:
+        centre.calls(centre.agents[0], [day], 2, customer=make.customer(centre.site.organisation_id))
+    load = replayed(centre, centre.draft(rate_denominator=1), always(Outcome.COMPLETED), monkeypatch)
+    assert load.superseded > 0 and load.dials == load.surveys - load.superseded
+
+
+def test_a_survey_before_the_days_looked_back_on_puts_a_customer_to_rest(centre: Centre) -> None:
+    regular = make.customer(centre.site.organisation_id)
+    centre.calls(centre.agents[0], [date(2026, 2, 20), UNTIL - DAY], 1, customer=regular)
+    centre.calls(centre.agents[0], [UNTIL - 7 * DAY], 1)
+    load = read(centre.draft(rate_denominator=1), weeks=1).load
+    assert (load.eligible, load.quarantined) == (2 * load.rounds, load.rounds)
 
 
 def test_a_number_is_not_dialled_more_often_than_it_may_be(centre: Centre, monkeypatch: pytest.MonkeyPatch) -> None:
