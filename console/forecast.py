@@ -8,11 +8,11 @@ from fractions import Fraction
 from math import ceil
 
 from console.calls import number_in
-from scheduler import forecast_reading
-from scheduler.forecast import Figures, Subject, Verdict
-from scheduler.forecast_reading import MOST_WEEKS, WEEKS, Reading
-from scheduler.forecast_report import Names, by_hour, names_in
-from scheduler.forecast_words import assumptions, floor_tenth, money, tenth, warnings, whole
+from scheduler.forecast import reading as forecast_reading
+from scheduler.forecast.reading import MOST_WEEKS, WEEKS, Reading
+from scheduler.forecast.report import Names, by_hour, names_in
+from scheduler.forecast.totals import Figures, Subject, Verdict
+from scheduler.forecast.words import assumptions, floor_tenth, money, tenth, warnings, whole
 from scheduler.spending import minute_price
 from survey.errors import InputError, Refused
 from survey.models import Campaign, DrawReason, Level

@@ -12,7 +12,7 @@ from flask import current_app
 from scheduler import campaigns, clockwork, dispatch, drawing, funnel
 from scheduler.changes import Change
 from scheduler.drawing import DrawReport
-from scheduler.forecast_cli import forecast_command
+from scheduler.forecast.cli import forecast_command
 from scheduler.jobs import Queue
 from scheduler.rates_cli import rates_command
 from scheduler.replay import replay

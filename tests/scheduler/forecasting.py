@@ -11,8 +11,8 @@ from typing import Any
 
 from flask import Flask
 
-from scheduler import forecast_reading
-from scheduler.forecast_reading import Reading
+from scheduler.forecast import reading
+from scheduler.forecast.reading import Reading
 from survey.db import db
 from survey.models import (
     Agent,
@@ -76,7 +76,7 @@ def workdays(since: date = SINCE, until: date = UNTIL) -> list[date]:
 
 def read(campaign: Campaign, weeks: int = 4) -> Reading:
     db.session.commit()
-    return forecast_reading.read(campaign, weeks)
+    return reading.read(campaign, weeks)
 
 
 def at_end(reading: Reading, level: Level) -> dict[int, Fraction]:

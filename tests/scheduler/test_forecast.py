@@ -11,8 +11,8 @@ from flask import Flask
 from sqlalchemy import func, select
 
 from scheduler.drawing import draw_campaign
-from scheduler.forecast import Verdict
-from scheduler.forecast_words import assumptions, warnings, whole
+from scheduler.forecast.totals import Verdict
+from scheduler.forecast.words import assumptions, warnings, whole
 from survey.clock import ManualClock
 from survey.db import db
 from survey.errors import Refused

@@ -13,12 +13,13 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from scheduler import forecast_lately, forecast_reading
-from scheduler.forecast_experience import ASSUMED, Experience
-from scheduler.forecast_limits import LIVE, PACE, pace_for, spend_for
-from scheduler.forecast_replay import Load
-from scheduler.forecast_report import names_in, report
-from scheduler.forecast_words import assumptions, warnings, whole
+from scheduler.forecast import lately
+from scheduler.forecast import reading as past_calls
+from scheduler.forecast.experience import ASSUMED, Experience
+from scheduler.forecast.limits import LIVE, PACE, pace_for, spend_for
+from scheduler.forecast.replay import Load
+from scheduler.forecast.report import names_in, report
+from scheduler.forecast.words import assumptions, warnings, whole
 from survey.clock import ManualClock
 from survey.db import db
 from survey.models import (
@@ -106,7 +107,7 @@ def always(outcome: Outcome) -> Experience:
 
 
 def replayed(centre: Centre, campaign: Campaign, experience: Experience, monkeypatch: pytest.MonkeyPatch) -> Load:
-    monkeypatch.setattr(forecast_lately, "experience", lambda _campaign: experience)
+    monkeypatch.setattr(lately, "experience", lambda _campaign: experience)
     return read(campaign).load
 
 
@@ -186,7 +187,7 @@ def test_nothing_is_written(centre: Centre) -> None:
     draft = centre.draft()
     db.session.commit()
     with counted() as asked:
-        forecast_reading.read(draft)
+        past_calls.read(draft)
     assert {statement.split()[0] for statement in asked} == {"SELECT"}
     assert not db.session.dirty and not db.session.new
     assert not any("draw_keys" in statement for statement in asked)
@@ -199,7 +200,7 @@ def test_many_calls_take_no_more_statements(centre: Centre, app: Flask) -> None:
     def statements() -> int:
         db.session.commit()
         with counted() as asked:
-            report(made := forecast_reading.read(draft), names_in(made))
+            report(made := past_calls.read(draft), names_in(made))
         return len(asked)
 
     few = statements()
@@ -211,7 +212,7 @@ def test_many_calls_take_no_more_statements(centre: Centre, app: Flask) -> None:
 def test_of_very_many_calls_a_part_is_replayed(centre: Centre, monkeypatch: pytest.MonkeyPatch) -> None:
     for agent in centre.agents:
         centre.calls(agent, workdays(), 5)
-    monkeypatch.setattr(forecast_reading, "MOST_CALLS", 100)
+    monkeypatch.setattr(past_calls, "MOST_CALLS", 100)
     reading = read(centre.draft())
     assert 50 < reading.load.eligible / reading.load.rounds < 150
     assert whole(reading.forecast.total.surveys) == 200, "all are counted"

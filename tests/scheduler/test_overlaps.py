@@ -10,7 +10,7 @@ from flask import Flask
 
 from scheduler import campaigns
 from scheduler.drawing import draw_campaign
-from scheduler.forecast_words import warnings, whole
+from scheduler.forecast.words import warnings, whole
 from scheduler.overlaps import Owner, overlaps
 from survey.clock import ManualClock
 from survey.db import db

@@ -15,8 +15,8 @@ from sqlalchemy import ColumnElement, Integer, and_, cast, func, literal_column,
 
 from scheduler.circumstances import indexes_of
 from scheduler.eligibility import CallFacts, Contacts, reason_against, usable_channels
-from scheduler.forecast_days import Volume
-from scheduler.forecast_replay import PastCall
+from scheduler.forecast.days import Volume
+from scheduler.forecast.replay import PastCall
 from scheduler.frame import ORDER, of_kind
 from scheduler.policy import NUMBER_REST
 from survey.calendars import Calendar, day_start, deadline

@@ -7,13 +7,14 @@ from fractions import Fraction
 
 import click
 
-from scheduler import campaigns, forecast_reading
-from scheduler.forecast import Figures, Subject, Verdict
-from scheduler.forecast_days import DAY
-from scheduler.forecast_limits import PACE
-from scheduler.forecast_reading import MOST_WEEKS, WEEKS, Reading
-from scheduler.forecast_report import Names, by_hour, names_in, report
-from scheduler.forecast_words import assumptions, floor_tenth, money, percent, tenth, warnings, whole
+from scheduler import campaigns
+from scheduler.forecast import reading as forecast_reading
+from scheduler.forecast.days import DAY
+from scheduler.forecast.limits import PACE
+from scheduler.forecast.reading import MOST_WEEKS, WEEKS, Reading
+from scheduler.forecast.report import Names, by_hour, names_in, report
+from scheduler.forecast.totals import Figures, Subject, Verdict
+from scheduler.forecast.words import assumptions, floor_tenth, money, percent, tenth, warnings, whole
 from scheduler.spending import minute_price
 from scheduler.words import DRAW_REASONS
 from survey.commands import command, emit, json_option

@@ -1,6 +1,6 @@
 """A campaign's forecast, read: past calls, roster and experience in a handful of queries. Nothing is written.
 
-No draw key is opened: the replay draws by numbers of its own (forecast_replay.py), so a forecast tells nobody which
+No draw key is opened: the replay draws by numbers of its own (replay.py), so a forecast tells nobody which
 real calls a campaign will draw.
 """
 
@@ -13,13 +13,14 @@ from fractions import Fraction
 
 from sqlalchemy import or_, select
 
-from scheduler import forecast_lately, outlook, spending
-from scheduler.forecast import Forecast, Outlook
-from scheduler.forecast_calls import Counted, PastCalls
-from scheduler.forecast_days import DAY, WEEK, Basis, Member
-from scheduler.forecast_experience import Experience
-from scheduler.forecast_limits import Pace, Spend, pace_for, spend_for
-from scheduler.forecast_replay import SURVEYS_WANTED, Load, PastCall, Rules, might_be_asked, play, rounds_for
+from scheduler import outlook, spending
+from scheduler.forecast import lately
+from scheduler.forecast.calls import Counted, PastCalls
+from scheduler.forecast.days import DAY, WEEK, Basis, Member
+from scheduler.forecast.experience import Experience
+from scheduler.forecast.limits import Pace, Spend, pace_for, spend_for
+from scheduler.forecast.replay import SURVEYS_WANTED, Load, PastCall, Rules, might_be_asked, play, rounds_for
+from scheduler.forecast.totals import Forecast, Outlook
 from scheduler.overlaps import Overlap, Owner, overlaps
 from scheduler.planning import window_of
 from scheduler.rates import rates_of
@@ -95,7 +96,7 @@ def read(campaign: Campaign, weeks: int = WEEKS) -> Reading:
             if taken
             else "Change its days.",
         )
-    experience = forecast_lately.experience(campaign)
+    experience = lately.experience(campaign)
     load = _replay(campaign, calls, basis, ahead.setting(), experience)
     setting = ahead.setting(load.quarantined_share)
     made = ahead.forecast(setting, load)
@@ -180,7 +181,7 @@ def _basis(
     before: Sequence[Overlap],
 ) -> Basis:
     surveys = outlook.so_far(campaign)
-    settled, answered = forecast_lately.answers(campaign)
+    settled, answered = lately.answers(campaign)
     begins = max(day_start(first, site.time_zone) for site in campaign.sites)
     rate, fixed = rates_of(campaign).in_force(None, begins), campaign.sampling is Sampling.FIXED
     return Basis(

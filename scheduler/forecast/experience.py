@@ -1,6 +1,6 @@
 """What becomes of dials and emails: as an organisation has seen it lately, leaning on assumptions where it saw little.
 
-Pure. All assumptions of a forecast that are not in targets.py stand here, each with its reason.
+Pure. All assumptions of a forecast that are not in scheduler/targets.py stand here, each with its reason.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 
 from scheduler import hours
 from scheduler.decisions import Candidate, Eligible, Order, decide
-from scheduler.forecast_experience import Experience
+from scheduler.forecast.experience import Experience
 from scheduler.policy import NUMBER_REST, Dial, Mail, Nothing, SurveyFacts, Tried, Wait, next_step
 from scheduler.sampling import Numbers, channel_sequence, is_drawn
 from survey.models import AttemptState, Channel, DrawReason, Outcome

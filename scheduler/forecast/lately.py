@@ -8,7 +8,7 @@ from itertools import combinations
 from sqlalchemy import ColumnElement, func, select
 
 from scheduler import spending
-from scheduler.forecast_experience import EXPERIENCE_SINCE, Experience
+from scheduler.forecast.experience import EXPERIENCE_SINCE, Experience
 from survey import clock
 from survey.db import db
 from survey.models import Attempt, AttemptState, Campaign, Channel, Disposition, Outcome, Survey

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from fractions import Fraction
 from math import ceil, floor
 
-from scheduler.forecast import Verdict
-from scheduler.forecast_days import DAY
-from scheduler.forecast_experience import ASSUMED_WEIGHT, EXPERIENCE_SINCE
-from scheduler.forecast_limits import PACE
-from scheduler.forecast_reading import Reading
+from scheduler.forecast.days import DAY
+from scheduler.forecast.experience import ASSUMED_WEIGHT, EXPERIENCE_SINCE
+from scheduler.forecast.limits import PACE
+from scheduler.forecast.reading import Reading
+from scheduler.forecast.totals import Verdict
 from scheduler.targets import FIRST_ANSWERED, FIRST_DRAWN
 from survey.models import CampaignState, Channel, Level, Outcome, Sampling
 

@@ -1,7 +1,7 @@
 """A forecast: what the last weeks of calls would come to, were they a campaign's, day by day to its end.
 
-Pure, in whole numbers and fractions; rates and expectations are those of targets.py, the load is that of
-forecast_replay.py. An expectation is not a promise: `Verdict` says how near it is.
+Pure, in whole numbers and fractions; rates and expectations are those of scheduler/targets.py, the load is that of
+replay.py. An expectation is not a promise: `Verdict` says how near it is.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from datetime import date
 from enum import StrEnum
 from fractions import Fraction
 
-from scheduler.forecast_days import DAY, NOTHING, WEEK, Basis, Days, Member
-from scheduler.forecast_replay import Load
+from scheduler.forecast.days import DAY, NOTHING, WEEK, Basis, Days, Member
+from scheduler.forecast.replay import Load
 from scheduler.targets import AgentRate, Got, Seen, Setting, aim_for, set_rates
 from survey.models import Level
 

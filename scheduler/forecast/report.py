@@ -13,10 +13,10 @@ from typing import Any
 
 from sqlalchemy import select
 
-from scheduler.forecast import Figures, Subject
-from scheduler.forecast_days import DAY
-from scheduler.forecast_reading import Reading
-from scheduler.forecast_words import assumptions, warnings, whole
+from scheduler.forecast.days import DAY
+from scheduler.forecast.reading import Reading
+from scheduler.forecast.totals import Figures, Subject
+from scheduler.forecast.words import assumptions, warnings, whole
 from scheduler.spending import minute_price
 from survey.db import db
 from survey.models import Agent, Channel, Level, Site, Supervisor
