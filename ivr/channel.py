@@ -11,12 +11,12 @@ from sqlalchemy import func, select
 from twilio.base.exceptions import TwilioException, TwilioRestException, TwilioServiceException
 from urllib3.exceptions import MaxRetryError, NewConnectionError
 
-from ivr import outcomes, reconciling, urls
+from ivr import outcomes, reconciling, taking_back, urls
 from ivr.callers import caller_for
 from ivr.client import twilio_client
 from ivr.outcomes import Ruling
 from ivr.reconciling import POSTED
-from survey import attempts, breakers, clock, logs, settings
+from survey import attempts, breakers, clock, lifecycle, logs, settings
 from survey.db import db, released
 from survey.errors import SettingsError
 from survey.models import Attempt, AttemptEvent, AttemptState, Campaign, Channel, Customer, Outcome, Survey
@@ -37,6 +37,7 @@ class Dial:
     """What a call is placed from. `number` counts this attempt's goings to the network, this one included."""
 
     attempt_id: int
+    survey_id: int
     to: str
     caller: str
     ring_seconds: int
@@ -71,9 +72,9 @@ class IvrChannel:
         db.session.commit()
 
     def reconcile(self) -> int:
-        """Adopts or closes the calls in doubt, catches up with calls whose news got lost, and takes back what must no
-        longer ring. Commits."""
-        return reconciling.settle_doubtful() + reconciling.catch_up() + reconciling.take_back()
+        """Takes back what must no longer ring, adopts or closes the calls in doubt, and catches up with calls whose
+        news got lost. Commits."""
+        return taking_back.take_back() + reconciling.settle_doubtful() + reconciling.catch_up()
 
 
 def _begun(attempt_id: int) -> Dial | None:
@@ -84,6 +85,7 @@ def _begun(attempt_id: int) -> Dial | None:
     """
     row = db.session.execute(
         select(
+            Attempt.survey_id,
             Attempt.started_at,
             Attempt.claimed_at,
             Customer.phone,
@@ -106,7 +108,7 @@ def _begun(attempt_id: int) -> Dial | None:
     number = db.session.scalar(
         select(func.count()).where(AttemptEvent.attempt_id == attempt_id, AttemptEvent.kind == POSTED)
     )
-    return Dial(attempt_id, row.phone, caller, row.ring_seconds, number or 1, row.claimed_at)
+    return Dial(attempt_id, row.survey_id, row.phone, caller, row.ring_seconds, number or 1, row.claimed_at)
 
 
 def _placed(dial: Dial) -> str | Ruling | None:
@@ -165,7 +167,10 @@ def _never_sent(fault: RequestException) -> bool:
 
 
 def _refused(dial: Dial, ruling: Ruling) -> None:
-    """Ends the attempt, or puts it back for what was certainly not processed."""
+    """Ends the attempt; or puts it back, for what was certainly not processed, unless its survey has closed."""
+    if not lifecycle.locked(dial.survey_id).is_open:
+        attempts.end(dial.attempt_id, Outcome.FAILED, "the survey closed before the call was placed")
+        return
     if ruling.outcome is not None:
         attempts.end(dial.attempt_id, ruling.outcome, ruling.done)
         return

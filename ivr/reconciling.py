@@ -2,7 +2,7 @@
 
 dialling, a minute old:   a call at Twilio fits -> adopted;  none after 5 minutes -> ended, unknown
 underway, 5 minutes mute: its status at Twilio, as a callback would have told it
-underway, hours ending:   still queued at Twilio -> cancelled there
+talked on, not billed:    how long it was, as a callback would have told it
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 
 from requests.exceptions import RequestException
-from sqlalchemy import ScalarSelect, select
+from sqlalchemy import ScalarSelect, and_, or_, select
 from sqlalchemy.exc import IntegrityError
 from twilio.base.exceptions import TwilioException, TwilioRestException
 from twilio.rest.api.v2010.account.call import CallInstance
@@ -30,9 +30,8 @@ log = logs.logger("ivr")
 IN_DOUBT_AFTER = timedelta(seconds=60)
 GIVEN_UP_AFTER = timedelta(minutes=5)
 MUTE_AFTER = timedelta(minutes=5)
-# The channel is asked to reconcile every half minute: a call is taken back before its hours end, never after.
-BEFORE_HOURS_END = timedelta(seconds=45)
-TAKEN_BACK = "still queued at Twilio when the calling hours ended: cancelled there"
+# Twilio keeps calls for months; what it does not know after a day it will not know later.
+ASKED_AFTER_FOR = timedelta(days=1)
 # Twilio stamps to the second and by its own clock; an older call to the same number belongs to another attempt.
 CLOCK_SKEW = timedelta(seconds=5)
 AT_ONCE = 100
@@ -67,8 +66,9 @@ def settle_doubtful() -> int:
             with released():
                 found = _calls_to(doubtful)
         except FAULTS as fault:
-            log.warning("reconciling stopped: the phone network cannot be asked", fault=type(fault).__name__)
-            break
+            if not told_of_fault(fault, "reconciling"):
+                break
+            continue
         settled += _settle(doubtful, found)
         db.session.commit()
     return settled
@@ -80,10 +80,11 @@ def catch_up() -> int:
     for attempt_id, sid in _mute():
         try:
             with released():
-                call = _looked_up(sid)
+                call = looked_up(sid)
         except FAULTS as fault:
-            log.warning("catching up stopped: the phone network cannot be asked", fault=type(fault).__name__)
-            break
+            if not told_of_fault(fault, "catching up"):
+                break
+            continue
         status = "" if call is None else str(call.status)
         attempts.note(attempt_id, sid, LOOKED_UP, int(clock.now().timestamp()), status=status)
         if call is not None:
@@ -93,42 +94,14 @@ def catch_up() -> int:
     return over
 
 
-def take_back() -> int:
-    """Cancels the calls that Twilio has not dialled yet when their calling hours end; returns how many.
-
-    Twilio queues what is above the account's calls per second, and says nothing of a call cancelled in its queue.
-    """
-    taken = 0
-    for attempt_id, sid in _past_their_hours():
-        try:
-            with released():
-                cancelled = _cancelled_in_queue(sid)
-        except FAULTS as fault:
-            log.warning("taking calls back stopped: the phone network cannot be asked", fault=type(fault).__name__)
-            break
-        taken += cancelled and attempts.end(attempt_id, Outcome.FAILED, TAKEN_BACK)
-        db.session.commit()
-    return taken
-
-
-def _past_their_hours() -> list[tuple[int, str]]:
-    rows = db.session.execute(
-        select(Attempt.id, Attempt.provider_id)
-        .where(
-            Attempt.channel == Channel.IVR,
-            Attempt.state == AttemptState.UNDERWAY,
-            Attempt.hours_end_at <= clock.now() + BEFORE_HOURS_END,
-        )
-        .order_by(Attempt.hours_end_at, Attempt.id)
-        .limit(AT_ONCE)
+def told_of_fault(fault: Exception, what: str) -> bool:
+    """Logs that Twilio could not be asked; whether that is about this one call, so that the next may be asked after."""
+    status = fault.status if isinstance(fault, TwilioRestException) else 0
+    one_only = 400 <= status < 500 and status not in (401, 403, 408, 429)
+    log.warning(
+        f"{what}: the phone network cannot be asked", fault=type(fault).__name__, status=status, goes_on=one_only
     )
-    return [(row.id, row.provider_id) for row in rows]
-
-
-def _cancelled_in_queue(sid: str) -> bool:
-    """Cancels the call if nobody's phone rings yet; whether it did. One that rings or is talked on goes on."""
-    call = twilio_client().calls(sid)
-    return str(call.fetch().status) == "queued" and str(call.update(status="canceled").status) == "canceled"
+    return one_only
 
 
 def _doubtful() -> list[Doubtful]:
@@ -175,14 +148,18 @@ def _placed_from() -> ScalarSelect[str]:
 
 
 def _mute() -> list[tuple[int, str]]:
-    since = clock.now() - MUTE_AFTER
+    """Calls under way, and calls that somebody spoke on and nobody knows how long, of which no news has come."""
+    now = clock.now()
+    since = now - MUTE_AFTER
     news = select(AttemptEvent.id).where(AttemptEvent.attempt_id == Attempt.id, AttemptEvent.received_at > since)
     rows = db.session.execute(
         select(Attempt.id, Attempt.provider_id)
         .where(
             Attempt.channel == Channel.IVR,
-            Attempt.state == AttemptState.UNDERWAY,
-            Attempt.started_at <= since,
+            or_(
+                and_(Attempt.state == AttemptState.UNDERWAY, Attempt.started_at <= since),
+                and_(attempts.SPOKEN_UNBILLED, Attempt.ended_at.between(now - ASKED_AFTER_FOR, since)),
+            ),
             ~news.exists(),
         )
         .order_by(Attempt.started_at, Attempt.id)
@@ -203,7 +180,8 @@ def _calls_to(doubtful: Doubtful) -> list[Found]:
     day = datetime.combine(doubtful.started_at.astimezone(UTC), time(0), UTC)
     started = calls.list(to=doubtful.to, from_=doubtful.caller, start_time_after=day, limit=AT_ONCE)
     queued = calls.list(to=doubtful.to, from_=doubtful.caller, status="queued", limit=AT_ONCE)
-    return list({found.sid: found for found in map(_found, [*queued, *started])}.values())
+    dated = [call for call in [*queued, *started] if call.date_created is not None]
+    return list({found.sid: found for found in map(_found, dated)}.values())
 
 
 def _found(call: CallInstance) -> Found:
@@ -247,7 +225,7 @@ def _adopt(attempt_id: int, call: Found) -> bool:
     return adopted
 
 
-def _looked_up(sid: str) -> CallInstance | None:
+def looked_up(sid: str) -> CallInstance | None:
     """The call as Twilio shows it; None when Twilio knows no such call."""
     try:
         return twilio_client().calls(sid).fetch()

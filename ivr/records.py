@@ -46,8 +46,8 @@ def over(attempt: Attempt, outcome: Outcome, disposition: Disposition | None, de
 
 
 def billed(attempt_id: int, seconds: str) -> None:
-    """Keeps how long a call was connected, as the network says it (`seconds`, "" or 0 when nobody picked up)."""
-    if seconds.isascii() and seconds.isdigit() and int(seconds) > 0:
+    """Keeps how long a call was connected, as the network says it (`seconds`, "0" when nobody picked up)."""
+    if seconds.isascii() and seconds.isdigit():
         attempts.billed(attempt_id, min(int(seconds), MOST_SECONDS))
 
 

@@ -7,6 +7,7 @@ import smtplib
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,11 +17,13 @@ from flask import current_app
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
+from survey import clock
 from survey.calendars import table_version
 from survey.db import db
 from survey.settings import Settings
 
 FREE_BYTES = 500 * 1024 * 1024
+MOST_SECONDS_APART = 5.0
 OLDEST_POSTGRESQL = 140_000
 
 
@@ -40,6 +43,7 @@ def examine(settings: Settings) -> list[Finding]:
     """Every finding, parts in the order of the way of a call."""
     checks: tuple[Callable[[Settings], Finding], ...] = (
         database,
+        clocks,
         migrations,
         phone_network,
         mail_relay,
@@ -58,6 +62,24 @@ def database(_settings: Settings) -> Finding:
     if version < OLDEST_POSTGRESQL:
         return Finding("database", False, f"PostgreSQL {version // 10_000} is too old: 14 is the oldest that works")
     return Finding("database", True, f"PostgreSQL {version // 10_000} answers")
+
+
+def clocks(_settings: Settings) -> Finding:
+    """Turns are given out by the scheduler's clock, released by the database's, and judged by the worker's."""
+    try:
+        apart = clock_difference_seconds()
+    except SQLAlchemyError:
+        return Finding("clocks", False, "cannot be compared")
+    said = f"this machine's and the database's differ by {apart:.1f} s"
+    if apart > MOST_SECONDS_APART:
+        return Finding("clocks", False, f"{said}: set both by NTP, or calls and emails never get their turn")
+    return Finding("clocks", True, said)
+
+
+def clock_difference_seconds() -> float:
+    """How far this machine's clock and the database's are apart, in seconds."""
+    theirs: datetime = db.session.execute(text("SELECT clock_timestamp()")).scalar_one()
+    return abs((clock.now() - theirs).total_seconds())
 
 
 def migrations(_settings: Settings) -> Finding:

@@ -19,7 +19,8 @@ from sqlalchemy import select
 from scheduler import campaign_plan, changes, drawing
 from scheduler.campaign_plan import CampaignPlan
 from scheduler.changes import Change
-from survey import attempts, audit, clock
+from scheduler.frame import waits_for_draw
+from survey import attempts, audit, clock, turns
 from survey.calendars import day_start, deadline
 from survey.db import db
 from survey.errors import InputError, NotFound, Refused
@@ -147,9 +148,15 @@ def close(campaign: Campaign, *, actor: str) -> None:
     """Draws what has come in, then stops draw and contact for good. Open surveys run to their deadlines, links working.
 
     The key is revealed when the last of them has closed. Raises Refused unless the campaign is launched and not closed:
-    the draw sees to it, and takes the locks in its own order.
+    the draw sees to it, and takes the locks in its own order. Refused too while a call cannot be decided, because its
+    customer is just being called about another: closed, the campaign would leave it undecided for ever.
     """
     drawing.draw_campaign(campaign)
+    if campaign.launched_at is not None and waits_for_draw(campaign, campaign.launched_at):
+        raise Refused(
+            f"campaign {campaign.key!r} has calls that cannot be decided yet: their customers are just being called",
+            how="Try again in a few minutes.",
+        )
     campaign.closed_at = clock.now()
     campaign.state = CampaignState.CLOSED
     db.session.flush()
@@ -180,9 +187,18 @@ def close_ended() -> int:
         .order_by(Campaign.launched_at, Campaign.id)
     ).all()
     due = [campaign for campaign in over if now >= settled_at(campaign)]
-    for campaign in due:
+    return sum(_closed(campaign) for campaign in due)
+
+
+def _closed(campaign: Campaign) -> bool:
+    """Closes it, or leaves it to the next look while calls are coming in, or one cannot be decided."""
+    if not turns.begin_draw(campaign.organisation_id, wait=False):
+        return False
+    try:
         close(campaign, actor=audit.SERVICE)
-    return len(due)
+    except Refused:
+        return False
+    return True
 
 
 def reveal_keys() -> int:

@@ -8,19 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import select
+from sqlalchemy import select, tuple_, update
 
 from scheduler import campaign_plan
 from survey import audit, clock
 from survey.calendars import day_start
 from survey.db import db
 from survey.errors import InputError, Refused
-from survey.models import Campaign, Sampling, SamplingRate
+from survey.models import Campaign, CampaignState, Sampling, SamplingRate, Site, Survey
 
 # What a field may still change after the launch, and what that does.
 CONTACT = "calls and emails not yet begun"
@@ -102,8 +102,20 @@ def apply(campaign: Campaign, changes: Iterable[Change], *, actor: str) -> None:
     for change in made:
         if change.field == "rate":
             _publish(campaign, change)
+    if any(change.touches == CONTACT for change in made):
+        _think_again(campaign)
     db.session.flush()
     audit.record(actor, "campaign changed", campaign, changes=[_noted(change) for change in made])
+
+
+def _think_again(campaign: Campaign) -> None:
+    """What was given up may go on: by more dials, longer hours, more money. The plan sees that nothing is doubled."""
+    db.session.execute(
+        update(Survey)
+        .where(Survey.campaign_id == campaign.id, Survey.closed_at.is_(None))
+        .values(plan_at=clock.now())
+        .execution_options(synchronize_session=False)
+    )
 
 
 def next_day(campaign: Campaign) -> datetime:
@@ -142,7 +154,8 @@ def _latest_rate(campaign: Campaign) -> Fraction:
     return campaign.rate if latest is None else latest.rate
 
 
-def _check_last_day(campaign: Campaign, ends_on: Any, where: str) -> None:
+def _check_last_day(campaign: Campaign, ends_on: date, where: str) -> None:
+    """The last day cannot be one that is over, nor be moved once it is; nor can the campaign take days from others."""
     today = max(clock.now().astimezone(ZoneInfo(site.time_zone)).date() for site in campaign.sites)
     if ends_on < today:
         raise InputError(
@@ -150,6 +163,37 @@ def _check_last_day(campaign: Campaign, ends_on: Any, where: str) -> None:
             where=where,
             how=f"Give {today} or a later day, or close the campaign.",
         )
+    if campaign.ends_on < today:
+        raise Refused(
+            f"ends_on: the last day of campaign {campaign.key!r}, {campaign.ends_on}, is over already",
+            where=where,
+            how="Launch another campaign for the days to come.",
+        )
+    if ends_on > campaign.ends_on and (others := _launched_for_then(campaign, ends_on)):
+        raise Refused(
+            f"ends_on: {', '.join(others)} was launched for calls of days up to {ends_on} at a site of this one, which,"
+            " being launched first, would take them",
+            where=where,
+            how="Close it, or let this campaign end before its first day.",
+        )
+
+
+def _launched_for_then(campaign: Campaign, ends_on: date) -> list[str]:
+    """The keys of campaigns launched later, open, at one of the sites, for days after this one's last."""
+    return list(
+        db.session.scalars(
+            select(Campaign.key)
+            .where(
+                Campaign.organisation_id == campaign.organisation_id,
+                tuple_(Campaign.launched_at, Campaign.id) > tuple_(campaign.launched_at, campaign.id),
+                Campaign.state != CampaignState.CLOSED,
+                Campaign.starts_on <= ends_on,
+                Campaign.ends_on > campaign.ends_on,
+                Campaign.sites.any(Site.id.in_([site.id for site in campaign.sites])),
+            )
+            .order_by(Campaign.key)
+        )
+    )
 
 
 def _publish(campaign: Campaign, change: Change) -> None:

@@ -53,12 +53,13 @@ def claim_due(limit: int = 500) -> dict[int, datetime]:
     demands = [one for one in _demands(now) if _may_go(left_alone.get(one.channel), now)]
     room = _room_for_calls({one.campaign.id: one.campaign for one in demands if one.channel is Channel.IVR})
     claimed: dict[int, datetime] = {}
-    for demand in demands:
-        most = limit - len(claimed)
+    for n, demand in enumerate(demands):
+        # What is left is shared, so that no campaign takes it all. Who needs less leaves more to those behind.
+        most = -(-(limit - len(claimed)) // (len(demands) - n))
         if demand.channel is Channel.IVR:
             most = min(most, room[demand.campaign.id])
         if demand.channel in left_alone and most:
-            most = int(breakers.let_one_through(demand.channel))
+            most = int(breakers.let_one_through(demand.channel, now))
         if most:
             claimed |= _claim(demand, most, now)
     return dict(sorted(claimed.items(), key=lambda pair: (pair[1], pair[0])))
@@ -123,15 +124,15 @@ def _room_for_calls(campaigns: dict[int, Campaign]) -> dict[int, int]:
         return {}
     live = _live_calls(campaigns)
     capped = [one.id for one in campaigns.values() if one.spend_cap is not None]
-    minutes = spending.minutes_billed(capped) if capped else {}
+    minutes = spending.minutes_at_most(capped) if capped else {}
     room = {}
     for campaign in campaigns.values():
         under_way, spent = live.get(campaign.id, 0), minutes.get(campaign.id, 0)
         payable = spending.calls_affordable(campaign, spent, under_way)
         free = max(0, campaign.live_calls - under_way)
         room[campaign.id] = free if payable is None else min(free, payable)
-        if payable == 0 and under_way == 0:
-            _give_up_calls(campaign.id)
+    for campaign_id in spending.exhausted([one for one in campaigns.values() if not live.get(one.id)]):
+        _give_up_calls(campaign_id)
     return room
 
 

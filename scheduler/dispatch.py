@@ -37,8 +37,9 @@ from survey.models import (
 
 LOST_AFTER = timedelta(minutes=10)
 LATE_BY = timedelta(seconds=30)
-# No call is begun so near the end of the hours that it would ring on after it (the longest ring is a minute).
-LAST_DIAL_BEFORE_END = timedelta(minutes=1)
+# No call is begun so near the end of the hours that it could ring on after it: the longest ring is a minute, and one
+# whose fate is in doubt is found at Twilio within a minute and a half, to be cancelled there if it is still queued.
+LAST_DIAL_BEFORE_END = timedelta(minutes=3)
 log = logger("scheduler")
 
 
@@ -72,6 +73,9 @@ class Refusal:
 
     reason: str
     later: bool = False
+
+
+TURN_OVER = Refusal("its turn is over: it gets another one (if this goes on, see flask doctor)", later=True)
 
 
 def tick(enqueue: Enqueue, limit: int = 500) -> TickReport:
@@ -126,7 +130,8 @@ def _begin(attempt_id: int, turn_at: datetime | None) -> Channel | None:
     if refusal is None:
         channel: Channel = row.channel
         return channel if attempts.begin(attempt_id, _hours_end(row, now)) else None
-    log.info("attempt refused", attempt_id=attempt_id, reason=refusal.reason)
+    tell = log.warning if refusal is TURN_OVER else log.info
+    tell("attempt refused", attempt_id=attempt_id, reason=refusal.reason)
     if refusal.later:
         _put_back(attempt_id)
     elif attempts.cancel(attempt_id, refusal.reason):
@@ -171,7 +176,7 @@ def _turn_refusal(row: AttemptRow, turn_at: datetime | None, now: datetime) -> R
     """Why this is not the moment, whatever the survey's own promises say."""
     if turn_at is not None and now > turn_at + LATE_BY:
         # A worker that was away has a row of turns that are over: made up for at once they would be a burst.
-        return Refusal("its turn is over: it gets another one", later=True)
+        return TURN_OVER
     if breakers.holds_back(row.left_alone, row.claimed_at):
         return Refusal("the channel keeps failing and is left alone for a while", later=True)
     return None

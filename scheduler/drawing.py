@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import any_, func, insert, or_, select
 
+from scheduler import frame
 from scheduler.circumstances import Circumstances, Judged, array_of, indexes_of
 from scheduler.decisions import Decisions, Eligible, decide
 from scheduler.frame import CallRow, undrawn
@@ -70,8 +71,7 @@ def draw_all(ended_after: datetime | None = None, *, wait: bool = True) -> list[
     """
     reports = []
     for campaign in open_campaigns():
-        reports.append(draw_campaign(campaign, ended_after, wait=wait))
-        # What it has locked must not wait for the others.
+        reports.append(draw_campaign(campaign, ended_after, wait=wait, commits=True))
         db.session.commit()
     return reports
 
@@ -83,24 +83,41 @@ def open_campaigns() -> Sequence[Campaign]:
     ).all()
 
 
-def draw_campaign(campaign: Campaign, ended_after: datetime | None = None, *, wait: bool = True) -> DrawReport:
+def draw_campaign(
+    campaign: Campaign, ended_after: datetime | None = None, *, wait: bool = True, commits: bool = False
+) -> DrawReport:
     """Decides every call of the campaign that has come in and has no draw yet. Flushes; the caller commits.
+
+    With `commits` each batch is committed by itself, so that nothing waits for a long draw: not a pause, nor a call to
+    one of the customers looked at.
 
     Waits for an import of the organisation that is under way, or without `wait` decides nothing then. Calls that ended
     before `ended_after`, if it is given, are left to another run.
 
     Raises Refused unless the campaign is launched and not closed. A paused one draws: pausing stops contact only.
     """
-    if not turns.begin_draw(campaign.organisation_id, wait=wait):
-        return DrawReport(campaign.key, clock.now())
-    _take_turns(campaign)
+    report = DrawReport(campaign.key, clock.now())
+    if not _has_turn(campaign, wait):
+        return report
     if campaign.state not in OPEN_TO_DRAW:
         raise Refused(f"campaign {campaign.key!r} is {campaign.state}", how="Only launched, not closed ones draw.")
-    report = DrawReport(campaign.key, clock.now())
     with fewer_collections():
         for rows in undrawn(campaign, ended_after):
             report = report.with_batch(_decide_batch(campaign, rows))
+            if not commits or len(rows) < frame.BATCH:
+                continue
+            db.session.commit()
+            if not _has_turn(campaign, wait) or campaign.state not in OPEN_TO_DRAW:
+                break
     return report
+
+
+def _has_turn(campaign: Campaign, wait: bool) -> bool:
+    """Takes the turns a draw needs; False where an import has its own, and is not to be waited for."""
+    if not turns.begin_draw(campaign.organisation_id, wait=wait):
+        return False
+    _take_turns(campaign)
+    return True
 
 
 def _decide_batch(campaign: Campaign, rows: Sequence[CallRow]) -> DrawReport:
@@ -137,7 +154,8 @@ def _take_turns(campaign: Campaign) -> None:
 
 def _moment(known: Sequence[Eligible]) -> datetime:
     """The time of the run: never before an attempt it knows of was begun, even by a machine whose clock is ahead."""
-    return max([clock.now(), *(call.asked_at for call in known if call.asked_at is not None)])
+    stamps = (at for call in known for at in (call.asked_at, call.closed_at) if at is not None)
+    return max([clock.now(), *stamps])
 
 
 def _certain(rows: Sequence[CallRow], in_doubt: set[bytes]) -> list[CallRow]:

@@ -45,6 +45,7 @@ def free_turns(now: datetime, free_at: datetime | None, step: timedelta, ahead: 
     `free_at` is when the next turn is free, None before the first one. Handing out only what comes soon leaves the
     order open: an attempt with an earlier deadline that becomes due in the next seconds still goes first.
     """
-    first = now if free_at is None else max(now, free_at)
+    # Turns are given out no further: one that lies beyond was given by a clock that was ahead.
+    first = now if free_at is None or free_at > now + ahead + MINUTE else max(now, free_at)
     left = now + ahead - first
     return Turns(first, step, max(0, -(-left // step)))

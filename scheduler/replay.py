@@ -26,8 +26,9 @@ from survey.db import db
 from survey.errors import Refused
 from survey.models import Call, Campaign, Customer, Draw, DrawKey, DrawReason, Survey
 
-# These rest on rows that may change after the draw: rosters, contacts, consents.
+# These rest on rows that may change after the draw: rosters, contacts, consents, a site's closed and opened days.
 CHANGEABLE = (
+    DrawReason.PAST_DEADLINE,
     DrawReason.NO_ASSIGNMENT,
     DrawReason.NO_CONTACT,
     DrawReason.INVALID_CONTACT,

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Select, select, update
+from sqlalchemy import Select, and_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from survey import clock
@@ -18,6 +18,24 @@ from survey.models import Attempt, AttemptEvent, AttemptState, Channel, Outcome,
 
 # No survey takes so long: a minute by itself, the slowest way through all its help a few.
 LONGEST_CALL = timedelta(minutes=10)
+# Somebody picked up, so the call is paid for; how long it lasted comes with the network's last word on it.
+SPOKEN = (
+    Outcome.COMPLETED,
+    Outcome.HUNG_UP,
+    Outcome.NO_INPUT,
+    Outcome.LATER,
+    Outcome.OPTED_OUT,
+    Outcome.WRONG_PERSON,
+    Outcome.VOICEMAIL,
+    Outcome.UNKNOWN,
+)
+SPOKEN_UNBILLED = and_(
+    Attempt.channel == Channel.IVR,
+    Attempt.state == AttemptState.ENDED,
+    Attempt.outcome.in_(SPOKEN),
+    Attempt.provider_id.is_not(None),
+    Attempt.billed_seconds.is_(None),
+)
 RUNNING = (AttemptState.DIALLING, AttemptState.UNDERWAY)
 WAITING = (AttemptState.PLANNED, AttemptState.QUEUED)
 

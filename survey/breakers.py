@@ -72,12 +72,12 @@ def open_now() -> Sequence[Breaker]:
     return db.session.scalars(select(Breaker).where(Breaker.opened_at.is_not(None)).order_by(Breaker.channel)).all()
 
 
-def let_one_through(channel: Channel) -> bool:
+def let_one_through(channel: Channel, now: datetime) -> bool:
     """Whether the pause is over and this caller may send one attempt; another one only if that is never heard of.
 
-    False also while somebody else is deciding. Flushes; the caller claims the attempt in the same transaction.
+    False also while somebody else is deciding. Flushes; the caller claims the attempt in the same transaction, and
+    stamps it with this very `now`: what was claimed up to then goes back (see `holds_back`).
     """
-    now = clock.now()
     breaker = db.session.scalars(
         select(Breaker)
         .where(Breaker.channel == channel, Breaker.opened_at.is_not(None), Breaker.retry_at <= now)
@@ -86,7 +86,6 @@ def let_one_through(channel: Channel) -> bool:
     ).first()
     if breaker is None:
         return False
-    # What was claimed before this moment goes back to the plan when it comes to its turn (see `holds_back`).
     breaker.opened_at, breaker.retry_at = now - timedelta.resolution, now + PROBE_WAIT
     db.session.flush()
     return True

@@ -56,8 +56,8 @@ class Attempt(Base):
 
     `due_at` is the schedule. `started_at` is the intent: committed before the network hears of it, so an attempt that
     was started is never started again. `hours_end_at` is when a call must no longer ring, `billed_seconds` how long it
-    was connected (empty when nobody picked up). `provider_id` is the call SID or the Message-ID. `token_hash` is of the
-    link that was sent; the link itself is stored nowhere. FAILED may be tried again, DEAD never can be.
+    was connected (empty while that is not known). `provider_id` is the call SID or the Message-ID. `token_hash` is of
+    the link that was sent; the link itself is stored nowhere. FAILED may be tried again, DEAD never can be.
     """
 
     __tablename__ = "attempts"

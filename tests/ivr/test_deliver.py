@@ -12,7 +12,7 @@ from twilio.rest import Client
 from ivr import channel
 from ivr.channel import IvrChannel, backoff
 from ivr.client import OurHttpClient, rebased, twilio_client
-from survey import attempts, breakers, clock
+from survey import attempts, breakers, clock, lifecycle
 from survey.db import db
 from survey.errors import SettingsError
 from survey.models import Attempt, AttemptState, Breaker, Channel, Outcome
@@ -341,3 +341,19 @@ def test_a_network_that_is_down_is_left_alone(app: Flask, session: object) -> No
             IvrChannel().deliver(id_of(dialled()))
     (breaker,) = breakers.open_now()
     assert breaker.reason == "no connection to the phone network was made"
+
+
+def test_what_goes_back_does_not_when_its_survey_has_closed(app: Flask, attempt: Attempt) -> None:
+    """Nobody would ever take it up again."""
+    attempt_id = id_of(attempt)
+
+    def closes_meanwhile() -> tuple[int, object]:
+        with app.app_context():
+            lifecycle.close(lifecycle.locked(db.session.get_one(Attempt, attempt_id).survey_id), clock.now())
+            db.session.commit()
+            db.session.remove()
+        return _error(20429, 429)
+
+    with canned(closes_meanwhile) as network, pointed_at(app, network.url):
+        IvrChannel().deliver(attempt_id)
+    assert reloaded(attempt).state is AttemptState.ENDED

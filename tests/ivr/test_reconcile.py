@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from twilio.base.exceptions import TwilioRestException
 
-from ivr import reconciling
+from ivr import reconciling, taking_back
 from ivr.channel import IvrChannel
 from survey import attempts, clock
 from survey.db import db
@@ -241,7 +242,7 @@ def test_a_call_still_queued_when_its_hours_end_is_cancelled(app: Flask, session
         assert IvrChannel().reconcile() == 0
     assert network.posts == [{"Status": ["canceled"]}]
     row = reloaded(attempt)
-    assert (row.state, row.outcome, row.detail) == (AttemptState.ENDED, Outcome.FAILED, reconciling.TAKEN_BACK)
+    assert (row.state, row.outcome, row.detail) == (AttemptState.ENDED, Outcome.FAILED, taking_back.TAKEN_BACK)
     assert row.survey.plan_at is not None, "it is planned anew"
 
 
@@ -277,3 +278,52 @@ def test_a_silent_calls_length_is_learned_with_its_end(app: Flask, session: obje
         _later(at_noon, minutes=5)
         assert IvrChannel().reconcile() == 1
     assert reloaded(attempt).billed_seconds == 61
+
+
+def test_those_that_talk_do_not_hide_those_that_are_queued(
+    app: Flask, session: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(taking_back, "AT_ONCE", 3)
+    sids = [f"CA{n:032d}" for n in range(6)]
+    for sid in sids:
+        dialled(state=AttemptState.UNDERWAY, provider_id=sid, hours_end_at=clock.now())
+    queued = sids[:2]
+    with canned(CANCELLED) as network, pointed_at(app, network.url):
+        network.listing = [listed(sid, "queued" if sid in queued else "in-progress") for sid in sids]
+        assert [taking_back.take_back() for _ in range(3)] == [0, 2, 0]
+        assert len(network.gets) == 6, "one that was out of the queue is not asked about again"
+
+
+def test_a_call_that_is_over_and_not_billed_is_asked_about(
+    app: Flask, session: object, at_noon: clock.ManualClock
+) -> None:
+    """Its survey was complete, so it is ended; the network's last word on it was lost."""
+    attempt = dialled(state=AttemptState.UNDERWAY, provider_id=SID)
+    attempts.end(attempt.id, Outcome.COMPLETED)
+    db.session.commit()
+    with canned() as network, pointed_at(app, network.url):
+        network.listing = [listed(status="completed") | {"duration": "75"}]
+        _later(at_noon, seconds=299)
+        IvrChannel().reconcile()
+        assert network.gets == []
+        _later(at_noon, seconds=1)
+        IvrChannel().reconcile()
+        _later(at_noon, minutes=10)
+        IvrChannel().reconcile()
+    row = reloaded(attempt)
+    assert (row.billed_seconds, row.outcome, len(network.gets)) == (75, Outcome.COMPLETED, 1)
+
+
+def test_a_call_without_a_date_is_passed_over(app: Flask, attempt: Attempt, at_noon: clock.ManualClock) -> None:
+    with canned() as network, pointed_at(app, network.url):
+        network.listing = [listed() | {"date_created": None}]
+        _later(at_noon, minutes=2)
+        assert IvrChannel().reconcile() == 0
+    assert reloaded(attempt).state is AttemptState.DIALLING
+
+
+@pytest.mark.parametrize(("status", "goes_on"), [(400, True), (404, True), (401, False), (429, False), (500, False)])
+def test_what_is_wrong_with_one_call_does_not_keep_the_others_waiting(status: int, goes_on: bool) -> None:
+    fault = TwilioRestException(status, "https://example.com/")
+    assert reconciling.told_of_fault(fault, "catching up") is goes_on
+    assert not reconciling.told_of_fault(ValueError("unreadable"), "catching up")

@@ -104,7 +104,7 @@ def test_what_is_never_certain(http_status: int) -> None:
     assert outcomes.of_refusal(http_status, 21211) is None
 
 
-@pytest.mark.parametrize(("said", "billed"), [("61", 61), ("0", None), ("", None), ("-5", None), ("9" * 30, 86_400)])
+@pytest.mark.parametrize(("said", "billed"), [("61", 61), ("0", 0), ("", None), ("-5", None), ("9" * 30, 86_400)])
 def test_how_long_the_call_was_connected(client: FlaskClient, attempt: Attempt, said: str, billed: int | None) -> None:
     assert Call(client, attempt.id).status("completed", CallDuration=said).status_code == 204
     assert reloaded(attempt).billed_seconds == billed

@@ -126,5 +126,15 @@ class TestDoctor:
     def test_the_command_lists_every_part_and_fails_when_one_does(self, app: Flask) -> None:
         result = app.test_cli_runner().invoke(args=["doctor", "--json"])
         parts = [finding["part"] for finding in json.loads(result.output)]
-        assert parts[:4] == ["database", "tables", "phone network", "mail relay"]
+        assert parts[:5] == ["database", "clocks", "tables", "phone network", "mail relay"]
         assert result.exit_code == 1
+
+
+def test_clocks_that_differ_are_told(app: Flask, at_noon: ManualClock) -> None:
+    """The database's clock is the real one, and ours stands at NOON."""
+    found = doctor.clocks(app.config["SETTINGS"])
+    assert not found.well and "set both by NTP" in found.says
+
+
+def test_clocks_that_agree(app: Flask) -> None:
+    assert doctor.clocks(app.config["SETTINGS"]).well

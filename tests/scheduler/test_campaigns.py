@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
 from pathlib import Path
@@ -18,11 +19,23 @@ from sqlalchemy.orm import Session, scoped_session
 from scheduler import campaigns, clockwork, funnel
 from scheduler.drawing import draw_campaign
 from scheduler.planning import plan_due
-from survey import clock
+from survey import attempts, clock
 from survey.clock import ManualClock
 from survey.db import db
 from survey.errors import InputError, NotFound, Refused
-from survey.models import Attempt, AttemptState, AuditEntry, Campaign, CampaignState, Draw, DrawKey, Site, Survey
+from survey.models import (
+    Attempt,
+    AttemptState,
+    AuditEntry,
+    Campaign,
+    CampaignState,
+    Draw,
+    DrawKey,
+    Outcome,
+    Site,
+    Survey,
+)
+from survey.turns import import_under_way
 from tests import factories as make
 from tests.conftest import NOON
 
@@ -226,6 +239,43 @@ def test_closing_draws_what_has_come_in_and_then_no_more(boston: Site) -> None:
             draw_campaign(campaign)
     assert campaign.state is CampaignState.CLOSED
     assert db.session.query(Draw).count() == 1
+
+
+def test_a_campaign_does_not_close_over_a_call_that_cannot_be_decided_yet(boston: Site, at_noon: ManualClock) -> None:
+    """Its customer is just being called about another; closed, the campaign would leave it undecided for ever."""
+    campaign, caller = launched(rate=1), make.customer(boston.organisation_id)
+    make.call(place=boston, customer=caller, ended_at=NOON + timedelta(seconds=1))
+    at_noon.move_to(NOON + timedelta(minutes=1))
+    draw_campaign(campaign)
+    dial = make.attempt(db.session.query(Survey).one(), state=AttemptState.DIALLING)
+    make.call(place=boston, customer=caller, ended_at=NOON + timedelta(seconds=30))
+    db.session.commit()
+    with pytest.raises(Refused, match="cannot be decided yet"):
+        campaigns.close(campaign, actor="test")
+    db.session.rollback()
+    campaign.ends_on = NOON.date()
+    at_noon.move_to(campaigns.settled_at(campaign))
+    assert campaigns.close_ended() == 0, "it is left to the next look"
+    attempts.end(dial.id, Outcome.NO_ANSWER)
+    assert campaigns.close_ended() == 1
+    assert db.session.query(Draw).count() == 2
+
+
+def test_a_campaign_does_not_close_while_calls_are_coming_in(app: Flask, boston: Site, at_noon: ManualClock) -> None:
+    campaign = launched()
+    campaign.ends_on = NOON.date()
+    at_noon.move_to(campaigns.settled_at(campaign))
+    db.session.commit()
+    organisation_id = boston.organisation_id
+    with ThreadPoolExecutor(1) as pool:
+
+        def look() -> int:
+            with app.app_context():
+                return campaigns.close_ended()
+
+        with import_under_way(organisation_id):
+            assert pool.submit(look).result(20) == 0
+        assert pool.submit(look).result(20) == 1
 
 
 def test_the_key_is_revealed_when_the_last_survey_has_closed(boston: Site, at_noon: ManualClock) -> None:

@@ -20,8 +20,9 @@ from survey import clock
 from survey.clock import ManualClock
 from survey.db import db
 from survey.errors import InputError, Refused
-from survey.models import AuditEntry, Campaign, SamplingRate
+from survey.models import AuditEntry, Campaign, CampaignState, SamplingRate
 from tests import factories as make
+from tests.conftest import NOON
 
 
 @pytest.fixture
@@ -122,3 +123,34 @@ def test_hours_of_a_weekday_must_be_one_of_the_calling_days(campaign: Campaign) 
     with pytest.raises(InputError, match="10:00 is not after 12:00"):
         campaigns.change(campaign, {"hours_by_weekday": {"5": ["12:00", "10:00"]}}, actor="test")
     assert campaign.ends_on > date(2026, 1, 1)
+
+
+def test_the_last_day_cannot_be_moved_once_it_is_over(at_noon: ManualClock, session: object) -> None:
+    launched = make.campaign([place := make.site()], ends_on=NOON.date() - timedelta(days=1))
+    assert place in launched.sites
+    with pytest.raises(Refused, match="is over already"):
+        campaigns.change(launched, {"ends_on": NOON.date() + timedelta(days=10)}, actor="test")
+
+
+def test_a_longer_campaign_takes_no_days_that_another_was_launched_for(at_noon: ManualClock, session: object) -> None:
+    place, today = make.site(), NOON.date()
+    first = make.campaign([place], ends_on=today + timedelta(days=5), launched_at=NOON - timedelta(days=20))
+    second = make.campaign([place], starts_on=today + timedelta(days=6), launched_at=NOON - timedelta(days=2))
+    make.campaign([make.site(organisation=place.organisation)], starts_on=today + timedelta(days=6))
+    with pytest.raises(Refused, match=second.key):
+        campaigns.change(first, {"ends_on": today + timedelta(days=6)}, actor="test")
+    second.state, second.closed_at = CampaignState.CLOSED, NOON
+    db.session.flush()
+    campaigns.change(first, {"ends_on": today + timedelta(days=6)}, actor="test")
+    assert first.ends_on == today + timedelta(days=6)
+
+
+@pytest.mark.parametrize(("changed", "again"), [({"spend_cap": "100.00"}, True), ({"name": "Another"}, False)])
+def test_what_was_given_up_is_thought_about_again(
+    session: object, at_noon: ManualClock, changed: dict[str, str], again: bool
+) -> None:
+    survey = make.survey(plan_at=None)
+    over = make.survey(within=survey.campaign, plan_at=None, closed_at=NOON, disposition="no_answer")
+    campaigns.change(survey.campaign, changed, actor="test")
+    db.session.expire_all()
+    assert (survey.plan_at is not None) is again and over.plan_at is None

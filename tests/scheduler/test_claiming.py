@@ -288,3 +288,41 @@ def test_a_call_knows_when_it_must_no_longer_ring(at_noon: ManualClock) -> None:
     due, mail = (db.session.get_one(Attempt, attempt_id) for attempt_id in ids)
     assert due.hours_end_at == NOON + timedelta(hours=7), "eight in the evening in New York"
     assert mail.hours_end_at is None
+
+
+def test_a_call_that_is_over_and_not_billed_yet_counts_at_its_longest() -> None:
+    """Between the last answer and the network's last word on the call nobody knows what it costs."""
+    campaign = due_calls(2, spend_cap=14)
+    (first,) = claim_due()
+    attempts.begin(first)
+    attempts.underway(first, "CA1")
+    attempts.end(first, Outcome.COMPLETED)
+    assert claim_due() == {}
+    assert spending.spent(campaign) == 0, "what is shown is what is known"
+    attempts.billed(first, 0)
+    assert len(claim_due()) == 1
+
+
+# The limit of a tick
+
+
+def test_no_campaign_takes_all_that_a_tick_hands_out() -> None:
+    hungry, small = due_calls(20, Channel.WEB), due_calls(2)
+    claimed = claim_due(limit=8)
+    of_each = [
+        len([n for n in claimed if db.session.get_one(Attempt, n).survey.campaign_id == one.id])
+        for one in (hungry, small)
+    ]
+    assert sum(of_each) <= 8 and of_each[1] == 2 and of_each[0] >= 4
+
+
+def test_a_call_whose_bill_never_comes_counts_at_its_longest_for_good(at_noon: ManualClock) -> None:
+    campaign = due_calls(2, spend_cap=14)
+    (first,) = claim_due()
+    attempts.begin(first)
+    attempts.underway(first, "CA1")
+    attempts.end(first, Outcome.COMPLETED)
+    at_noon.move_to(NOON + timedelta(days=1))
+    assert spending.exhausted([campaign]) == set()
+    at_noon.move_to(NOON + timedelta(days=1, seconds=1))
+    assert spending.exhausted([campaign]) == {campaign.id}

@@ -9,10 +9,10 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session, scoped_session
 
-from scheduler import frame
+from scheduler import drawing, frame
 from scheduler.drawing import draw_all, draw_campaign
 from scheduler.replay import replay
 from scheduler.sampling import number
@@ -433,3 +433,41 @@ def test_in_however_large_batches_everything_is_decided_the_same(
     monkeypatch.setattr(frame, "BATCH", batch)
     assert decided() == at_once
     assert replay(campaign) is None
+
+
+def test_each_batch_is_committed_by_itself(place: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that a pause, or a call to one of the customers, waits for a batch at most."""
+    campaign = make.campaign([place], **EVERYBODY)
+    for _ in range(3):
+        make.call(place=place)
+    db.session.commit()
+    monkeypatch.setattr(frame, "BATCH", 1)
+    decide, seen = drawing._decide_batch, []
+
+    def looked_at(*given: Any) -> Any:
+        with db.engine.connect() as other:
+            seen.append(other.execute(select(func.count()).select_from(Draw)).scalar_one())
+        return decide(*given)
+
+    monkeypatch.setattr(drawing, "_decide_batch", looked_at)
+    (report,) = draw_all()
+    assert (report.decided, seen) == (3, [0, 1, 2])
+    assert replay(campaign) is None
+
+
+def test_a_campaign_closed_between_two_batches_draws_no_further(place: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    campaign = make.campaign([place], **EVERYBODY)
+    for _ in range(3):
+        make.call(place=place)
+    db.session.commit()
+    monkeypatch.setattr(frame, "BATCH", 1)
+    decide = drawing._decide_batch
+
+    def closing(*given: Any) -> Any:
+        report = decide(*given)
+        campaign.state, campaign.closed_at = CampaignState.CLOSED, clock.now()
+        return report
+
+    monkeypatch.setattr(drawing, "_decide_batch", closing)
+    (report,) = draw_all()
+    assert report.decided == 1

@@ -243,3 +243,15 @@ def test_the_draw_goes_on_after_a_replay(drawn: Campaign) -> None:
     make.call(place=drawn.sites[0])
     assert draw_campaign(drawn).decided == 1
     assert replay(drawn) is None
+
+
+def test_a_day_off_that_is_added_later_is_not_held_against_a_draw(drawn: Campaign) -> None:
+    """It moves deadlines that were over when the call was decided."""
+    place = drawn.sites[0]
+    make.call(place=place, ended_at=clock.now() - timedelta(days=9, hours=1), external_id="late")
+    draw_campaign(drawn)
+    assert a_draw(drawn, DrawReason.PAST_DEADLINE).call.external_id == "late"
+    place.closed_days = [(clock.now().date() - timedelta(days=n)).isoformat() for n in range(9)]
+    db.session.flush()
+    difference = replay(drawn)
+    assert difference is None, difference

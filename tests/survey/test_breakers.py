@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from survey import breakers
+from survey import breakers, clock
 from survey.breakers import FIRST_PAUSE, LONGEST_PAUSE, OPENS_AFTER, PROBE_WAIT, holds_back, let_one_through, pause
 from survey.clock import ManualClock
 from survey.db import db
@@ -50,18 +50,18 @@ def test_those_on_their_way_when_it_opened_make_the_pause_no_longer(at_noon: Man
 
 def test_one_is_let_through_when_the_pause_is_over(at_noon: ManualClock) -> None:
     fail(OPENS_AFTER)
-    assert not let_one_through(Channel.IVR)
+    assert not let_one_through(Channel.IVR, clock.now())
     at_noon.move_to(NOON + FIRST_PAUSE)
-    assert let_one_through(Channel.IVR)
-    assert not let_one_through(Channel.IVR), "one only"
+    assert let_one_through(Channel.IVR, clock.now())
+    assert not let_one_through(Channel.IVR, clock.now()), "one only"
     at_noon.move_to(NOON + FIRST_PAUSE + PROBE_WAIT)
-    assert let_one_through(Channel.IVR), "the first was never heard of"
+    assert let_one_through(Channel.IVR, clock.now()), "the first was never heard of"
 
 
 def test_the_probe_may_begin_and_nothing_older(at_noon: ManualClock) -> None:
     fail(OPENS_AFTER)
     at_noon.move_to(NOON + FIRST_PAUSE)
-    let_one_through(Channel.IVR)
+    let_one_through(Channel.IVR, clock.now())
     opened_at = db.session.get_one(Breaker, Channel.IVR).opened_at
     assert not holds_back(opened_at, NOON + FIRST_PAUSE)
     assert holds_back(opened_at, NOON + FIRST_PAUSE - timedelta(seconds=1))
@@ -73,11 +73,11 @@ def test_a_probe_that_fails_doubles_the_pause_and_one_that_works_ends_it(at_noon
     fail(OPENS_AFTER)
     at = NOON + FIRST_PAUSE
     at_noon.move_to(at)
-    let_one_through(Channel.IVR)
+    let_one_through(Channel.IVR, clock.now())
     again = fail(claimed_at=at)
     assert (again.openings, again.retry_at) == (2, at + 2 * FIRST_PAUSE)
     at_noon.move_to(at + 2 * FIRST_PAUSE)
-    let_one_through(Channel.IVR)
+    let_one_through(Channel.IVR, clock.now())
     breakers.worked(Channel.IVR)
     db.session.refresh(again)
     assert (again.failures, again.openings, again.opened_at, again.retry_at) == (0, 0, None, None)
