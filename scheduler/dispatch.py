@@ -79,8 +79,10 @@ TURN_OVER = Refusal("its turn is over: it gets another one (if this goes on, see
 
 
 def tick(enqueue: Enqueue, limit: int = 500) -> TickReport:
-    """Plans, claims and enqueues in one transaction and commits: an attempt is queued and has its job, or neither."""
+    """Plans and commits; then claims and enqueues in one transaction: an attempt is queued and has its job, or neither."""
     planned = plan_due(limit)
+    # What planning has locked is let go of before claiming locks more: closing surveys takes them in another order.
+    db.session.commit()
     swept = sweep_lost()
     claimed = claim_due(limit)
     for attempt_id, turn_at in claimed.items():

@@ -1,7 +1,8 @@
 """Replaying the draw: every decision recomputed from key, calls and rows, and compared with what was written.
 
 Whatever follows from the call and the key must be the same; opt-outs and attempts are taken as they stood at the time.
-Facts that may rightly have changed since (a contact or a roster entry added later) are not held against a draw.
+Facts that may rightly have changed since (a contact or a roster entry added later) are not held against a draw. For the
+same reason two things are not compared: a survey's deadline, which hangs on the site's days off, and its language.
 """
 
 from __future__ import annotations
