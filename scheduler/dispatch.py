@@ -79,7 +79,7 @@ TURN_OVER = Refusal("its turn is over: it gets another one (if this goes on, see
 
 
 def tick(enqueue: Enqueue, limit: int = 500) -> TickReport:
-    """Plans and commits; then claims and enqueues in one transaction: an attempt has its job and is queued, or neither."""
+    """Plans, and commits; then claims and enqueues in one transaction: an attempt is queued and has its job, or not."""
     planned = plan_due(limit)
     # What planning has locked is let go of before claiming locks more: closing surveys takes them in another order.
     db.session.commit()
