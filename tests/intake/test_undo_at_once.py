@@ -14,7 +14,7 @@ from sqlalchemy import func, select
 from intake import reading
 from intake.reports import ImportReport
 from intake.undo import UndoReport, undo
-from scheduler.drawing import draw_all
+from scheduler.drawing import draw_all, draw_campaign
 from scheduler.replay import replay
 from survey.clock import ManualClock
 from survey.db import db
@@ -82,7 +82,7 @@ def undoing(number: int | None) -> UndoReport:
 def test_a_draw_that_is_going_on_goes_first_and_the_undo_is_refused(app: Flask, campaign: Campaign) -> None:
     number = taken([row(n) for n in range(5)]).import_id
     with ThreadPoolExecutor(1) as threads:
-        assert draw_all()[0].decided == 5
+        assert draw_campaign(campaign).decided == 5
         run = threads.submit(aside(app, lambda: undoing(number)))
         wait([run], timeout=0.5)
         assert not run.done()
