@@ -6,24 +6,27 @@ Among the imports stand the files that were refused as a whole, by the time they
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
-from sqlalchemy import func, literal, or_, select, tuple_, union_all
+from sqlalchemy import and_, func, literal, select, tuple_, union_all
+from sqlalchemy.orm import aliased
 
 from console.calls import number_in
 from console.scope import Scope, found
 from intake import refusals
 from intake.discreet import discreet
+from intake.reading import CHUNK
 from intake.refusals import Refusal
-from intake.reports import Alike
+from intake.reports import Alike, file_told, remedy
 from survey.db import db
 from survey.errors import NotFound
-from survey.models import AuditEntry, Call, Draw, ImportChange, ImportKind, ImportRecord, Organisation, Site
+from survey.models import AuditEntry, ImportKind, ImportRecord, Organisation, Site
+from survey.turns import importing
 
 PAGE = 40
 FIRST_REJECTS = 10
@@ -33,8 +36,10 @@ REJECTS_COUNTED = 1_000
 REFUSED_MARK = "refused-"
 # How reasons begin that say something of the file itself.
 OF_THE_FILE = ("is ", "has ", "holds ", "unpacks ")
-# An import says how far it is with every batch; one that has not ended by then was cut off.
+# An import holds its organisation's lock while it goes on; one that has not ended by then was cut off all the same.
 LONGEST = timedelta(hours=1)
+# By these two imports are of one file's calls.
+SAME_FILE = ("organisation_id", "kind", "source", "sha256")
 REJECTS_BEGIN = ["line", "column", "reason"]
 
 
@@ -54,12 +59,7 @@ TAKEN = State("Taken in", "good", "Every row was looked at once, and counted.")
 PARTLY = State("Taken in, not all", "fair", "Some rows could not be taken; each has its reason.")
 NOTHING = State("Nothing taken", "bad", "No row of the file could be taken.")
 UNDONE = State("Undone", "quiet", "It was taken back. What it did stands here as a record only.")
-UNDER_WAY = State(
-    "Under way",
-    "open",
-    "It is being taken in now; the counts grow with every thousand rows. Should they stand still, it was cut off: hand "
-    "the same file in again, and it is completed.",
-)
+UNDER_WAY = State("Under way", "open", f"It is being taken in now; the counts grow with every {CHUNK:,} rows.")
 CUT_OFF = State(
     "Cut off",
     "bad",
@@ -79,6 +79,11 @@ class Line:
     organisation: str
     state: State
     zone: str
+    completed_by: int | None = None
+
+    @property
+    def name(self) -> str:
+        return file_told(self.what.file_name)
 
     @property
     def record(self) -> ImportRecord | None:
@@ -108,14 +113,6 @@ class Found:
 
 
 @dataclass(frozen=True)
-class Effect:
-    """How many calls an import brought in, and how many of those, and of the ones it changed, have had their draw."""
-
-    calls: int
-    drawn: int
-
-
-@dataclass(frozen=True)
 class Page:
     """One import: its record, and the rejects file as far as it can be read here (`why_no_file` says why not)."""
 
@@ -125,16 +122,27 @@ class Page:
     zone: str
     why_no_file: str
     alike: list[Alike]
+    completed_by: int | None = None
     counted: int = REJECTS_COUNTED
 
     @property
-    def reasons(self) -> list[tuple[str, int]]:
-        """Why rows were rejected, the most frequent first."""
-        return sorted(self.record.rejected_by.items(), key=lambda pair: (-pair[1], pair[0]))
+    def name(self) -> str:
+        return file_told(self.record.file_name)
+
+    @property
+    def reasons(self) -> list[tuple[str, int, str]]:
+        """Why rows were rejected, how many, and what can be done; the most frequent first."""
+        found = sorted(self.record.rejected_by.items(), key=lambda pair: (-pair[1], pair[0]))
+        return [(reason, count, remedy(self.record.kind, reason, console=True)) for reason, count in found]
 
     @property
     def notes(self) -> list[tuple[str, int]]:
-        return sorted(self.record.notes.items(), key=lambda pair: (-pair[1], pair[0]))
+        return sorted(((n, count) for n, count in self.record.notes.items() if count), key=lambda p: (-p[1], p[0]))
+
+    @property
+    def remarks(self) -> list[str]:
+        """Sentences on the file as a whole: a record keeps them as notes without a number."""
+        return [note for note, count in self.record.notes.items() if not count]
 
     @property
     def can_be_undone(self) -> bool:
@@ -151,6 +159,8 @@ def search(within: Scope, before: str, now: datetime) -> Found:
 
     Raises InputError when it is none.
     """
+    # Asked first: one that ends in between must not be taken for one that was cut off.
+    running = importing()
     owner = within.organisation_id
     imported = select(ImportRecord.started_at.label("at"), literal(1).label("sort"), ImportRecord.id.label("id")).where(
         within.holds(ImportRecord.organisation_id)
@@ -163,7 +173,7 @@ def search(within: Scope, before: str, now: datetime) -> Found:
         begin = select(every.c.at, every.c.sort, every.c.id).where(every.c.sort == last[0], every.c.id == last[1])
         query = query.where(place < begin.scalar_subquery())
     keys = [(sort, id) for sort, id in db.session.execute(query.limit(PAGE + 1))]
-    lines = _lines(keys[:PAGE], now)
+    lines = _lines(keys[:PAGE], now, running)
     return Found(lines, lines[-1].mark if len(keys) > PAGE else None)
 
 
@@ -173,20 +183,22 @@ def _marked(before: str) -> tuple[int, int] | None:
     return None if number is None else (0 if before.startswith(REFUSED_MARK) else 1, number)
 
 
-def _lines(keys: Sequence[tuple[int, int]], now: datetime) -> list[Line]:
+def _lines(keys: Sequence[tuple[int, int]], now: datetime, running: Collection[int]) -> list[Line]:
     records = _by_id(ImportRecord, [id for sort, id in keys if sort])
     refused = {
         id: refusals.told(entry) for id, entry in _by_id(AuditEntry, [id for sort, id in keys if not sort]).items()
     }
     shown: list[ImportRecord | Refusal] = [records[id] if sort else refused[id] for sort, id in keys]
     names, zones = _organisations(shown), _zones(shown)
+    completed = _completed([record for record in records.values() if record.finished_at is None])
     return [
         Line(
             at=what.started_at if isinstance(what, ImportRecord) else what.at,
             what=what,
             organisation=names.get(what.organisation_id, ""),
-            state=state_of(what, now) if isinstance(what, ImportRecord) else REFUSED,
+            state=state_of(what, now, running, completed) if isinstance(what, ImportRecord) else REFUSED,
             zone=zones.get(what.organisation_id, "UTC"),
+            completed_by=completed.get(what.id) if isinstance(what, ImportRecord) else None,
         )
         for what in shown
     ]
@@ -207,39 +219,46 @@ def read(record: ImportRecord, now: datetime) -> Page:
         path, why_no_file = rejects_file(record), ""
     except NotFound as missing:
         path, why_no_file = None, f"{missing.what}. {missing.how}".strip()
+    running = importing()
+    db.session.refresh(record)
+    completed = _completed([record] if record.finished_at is None else [])
     return Page(
         record=record,
         organisation=_organisations([record]).get(record.organisation_id, ""),
-        state=state_of(record, now),
+        state=state_of(record, now, running, completed),
+        completed_by=completed.get(record.id),
         zone=_zones([record]).get(record.organisation_id, "UTC"),
         why_no_file=why_no_file if record.rejected else "",
         alike=_alike(path, _country(record)) if path else [],
     )
 
 
-def state_of(record: ImportRecord, now: datetime) -> State:
+def state_of(record: ImportRecord, now: datetime, running: Collection[int], completed: Collection[int]) -> State:
+    """`running` are organisations for which an import goes on, `completed` imports that a later one made whole."""
     if record.undone_at is not None:
         return UNDONE
     if record.finished_at is None:
-        return UNDER_WAY if now - record.started_at < LONGEST else CUT_OFF
+        goes_on = record.organisation_id in running and record.id not in completed
+        return UNDER_WAY if goes_on and now - record.started_at < LONGEST else CUT_OFF
     if record.rejected:
         return NOTHING if record.rejected == record.read else PARTLY
     return TAKEN
 
 
-def effect_of_undo(record: ImportRecord) -> Effect:
-    """What undoing the import would do, as far as it can be told beforehand."""
-    changed = select(ImportChange.row_id).where(
-        ImportChange.import_id == record.id, ImportChange.row_table == Call.__tablename__
+def _completed(unfinished: Sequence[ImportRecord]) -> dict[int, int]:
+    """Unfinished imports to the first later one of the same file and source that reached its end, if there is one."""
+    if not unfinished:
+        return {}
+    later = aliased(ImportRecord)
+    same = and_(*(getattr(later, name) == getattr(ImportRecord, name) for name in SAME_FILE))
+    ended = later.finished_at.is_not(None), later.undone_at.is_(None), later.id > ImportRecord.id
+    rows = db.session.execute(
+        select(ImportRecord.id, func.min(later.id))
+        .join(later, and_(same, *ended))
+        .where(ImportRecord.id.in_([record.id for record in unfinished]))
+        .group_by(ImportRecord.id)
     )
-    brought = Call.import_id == record.id
-    calls, drawn = db.session.execute(
-        select(func.count().filter(brought), func.count(Draw.id))
-        .select_from(Call)
-        .outerjoin(Draw, Draw.call_id == Call.id)
-        .where(or_(brought, Call.id.in_(changed)))
-    ).one()
-    return Effect(calls, drawn)
+    return {row[0]: row[1] for row in rows}
 
 
 def rejects_file(record: ImportRecord) -> Path:

@@ -35,6 +35,7 @@ REMEDIES: Sequence[tuple[str, str]] = (
     ("not a time of day", "choose another column, or say how its times are written in a mapping file"),
     ("longer than a week", f"choose another column, or another unit under {OPTIONS['duration_unit']}"),
     ("unknown agent", f"choose another column, or let agents be made under {OPTIONS['agents']}"),
+    ("not UTF-8", "save the file as CSV UTF-8, and hand it in again"),
     ("unknown site", f"choose another column, or one {OPTIONS['site']}"),
 )
 UNDECIDED = "may be day first or month first"
@@ -69,6 +70,13 @@ class FormFault(InputError):
         first = faults[0]
         super().__init__("; ".join(fault.text for fault in faults), where=first.label)
         self.faults = faults
+
+
+def remedy(reason: str) -> str:
+    """What can be done on the page about rows that a check rejected for that reason, as a sentence; or nothing."""
+    bare = reason.rpartition(": ")[2]
+    how = next((how for beginning, how in REMEDIES if bare.startswith(beginning)), "")
+    return f"{how[:1].upper()}{how[1:]}." if how else ""
 
 
 def undecided(text: str) -> FieldFault:

@@ -19,7 +19,7 @@ from console.upload_forms import Choices, choices_of, chosen, guessed_choices, k
 from intake import refusals
 from intake.calls import CallOptions, import_calls
 from intake.discreet import discreet
-from intake.formats import FORMATS, open_table
+from intake.formats import FORMATS, Table, open_table, sheet_told
 from intake.mapping import CallMapping, DateOrder, read_mapping
 from intake.preview import Preview, preview
 from intake.refusals import Door
@@ -80,6 +80,7 @@ class Page:
     like: Earlier | None = None
     groups: Sequence[Group] = GROUPS
     sources: Sequence[str] = ()
+    sheets: str = ""
     formats: Mapping[str, str] = field(default_factory=lambda: {each.name: format_name(each.name) for each in FORMATS})
 
     @property
@@ -91,6 +92,10 @@ class Page:
         """A text of the file as it may stand on the page: not too long, and whatever looks like a contact masked."""
         text = discreet(text, self.organisation.country)
         return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"
+
+    def shown_whole(self, text: str) -> str:
+        """A sentence that names texts of the file, as long as it is."""
+        return discreet(text, self.organisation.country)
 
     @cached_property
     def options(self) -> list[tuple[int, str]]:
@@ -162,6 +167,18 @@ class Page:
         return [Alike(each.where, self.shown(each.column), self.shown(each.reason), each.count) for each in found]
 
     @property
+    def reasons(self) -> list[tuple[str, int, str]]:
+        """Why a check rejected rows, how many, and what can be done."""
+        found = self.report.rejected_by.most_common() if self.report else []
+        return [(self.shown(why), count, upload_faults.remedy(why)) for why, count in found]
+
+    @property
+    def remarks(self) -> list[str]:
+        """Sentences on the file as a whole."""
+        said = [self.sheets] if self.sheets else []
+        return said + [self.shown_whole(each) for each in (self.preview.remarks if self.preview else ())]
+
+    @property
     def changes(self) -> list[Change]:
         changes = self.report.changes if self.report else []
         return [Change(self.shown(each.what), each.fields) for each in changes]
@@ -193,7 +210,7 @@ def first_look(upload: Upload, like: str) -> Page:
             table = open_table(path)
         except InputError as fault:
             return replace(page, fault=fault)
-        page = replace(page, header=table.header, earlier=earlier(upload, table.header))
+        page = replace(page, header=table.header, sheets=_sheets(table), earlier=earlier(upload, table.header))
         page = replace(page, like=_like(page.earlier, like))
         choices = page.like.choices if page.like else guessed_choices(table.header)
         return _looked_at(path, replace(page, choices=_with_site(choices, page.sites)))
@@ -303,7 +320,7 @@ def _chosen(
     try:
         name = (mapping and mapping.format) or name
         table = open_table(path, name or None)
-        page = replace(page, header=table.header, earlier=earlier(upload, table.header))
+        page = replace(page, header=table.header, sheets=_sheets(table), earlier=earlier(upload, table.header))
         # Columns come by their number: those of a file read in another way are others.
         same = form.get("read_as", "") == name
         choices = chosen(form, table.header) if same else guessed_choices(table.header)
@@ -314,6 +331,10 @@ def _chosen(
         return replace(page, choices=choices if same else _with_site(choices, page.sites)), fault
     except AftercallError as fault:
         return replace(page, choices=replace(page.choices, format=name)), fault
+
+
+def _sheets(table: Table) -> str:
+    return sheet_told(table.source, table.format) if isinstance(table.source, Path) else ""
 
 
 def _check_named(page: Page, choices: Choices) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO
 
-from sqlalchemy import ColumnElement, delete, func, select, true
+from sqlalchemy import ColumnElement, and_, delete, exists, func, select, text, true
 from sqlalchemy.orm import InstrumentedAttribute, defer
 
 from console.scope import Scope, found
@@ -26,7 +26,7 @@ from intake.refusals import Door
 from survey import audit, clock, settings
 from survey.db import db
 from survey.errors import InputError, NotFound, Refused
-from survey.models import AuditEntry, ImportKind, Organisation, Site, Upload
+from survey.models import AuditEntry, ImportKind, ImportRecord, Organisation, Site, Upload
 from survey.vault import vault
 
 # What the application takes in one request (MAX_CONTENT_LENGTH), as people count it.
@@ -135,13 +135,32 @@ def one(person: Person, upload_id: int) -> Upload:
 
 
 def waiting(person: Person) -> list[Waiting]:
-    """The uploads that may be seen, newest first, without opening them; those past their day are left out."""
+    """The uploads that may be seen, newest first, without opening them.
+
+    Those past their day are left out, and those being imported whose import stands among the others already.
+    """
     rows = db.session.execute(
         select(Upload.id, Upload.file_name, Upload.created_at, Upload.created_by, _zone(Upload.organisation_id))
-        .where(person.may_see(), Upload.created_at > clock.now() - KEPT)
+        .where(person.may_see(), Upload.created_at > clock.now() - KEPT, ~_being_imported())
         .order_by(Upload.id.desc())
     )
     return [Waiting(*row) for row in rows]
+
+
+def _being_imported() -> ColumnElement[bool]:
+    """Whether an upload is in hand and an import of its file has begun; while it is only checked, there is none."""
+    held = text(
+        "EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 2 AND granted"
+        " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+        " AND classid = CAST(:lock AS oid) AND objid = CAST(hashint8(uploads.id) AS oid))"
+    ).bindparams(lock=_IN_HAND)
+    begun = exists().where(
+        ImportRecord.organisation_id == Upload.organisation_id,
+        ImportRecord.kind == ImportKind.CALLS,
+        ImportRecord.file_name == Upload.file_name,
+        ImportRecord.started_at >= Upload.created_at,
+    )
+    return and_(held, begun)
 
 
 def drop(upload: Upload, fate: Fate, *, actor: str, import_id: int | None = None) -> None:

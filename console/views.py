@@ -35,6 +35,7 @@ from console import (
     uploads,
 )
 from intake import undo
+from intake.foretold import foretell
 from intake.reports import counted
 from scheduler import campaigns as campaign_acts
 from survey import clock
@@ -274,7 +275,7 @@ def _person() -> uploads.Person:
 
 def _undo_page(import_id: int, refusal: Refused | None = None) -> str:
     record = imports.one(scope.current(), import_id)
-    effect = imports.effect_of_undo(record)
+    effect = foretell(record.id)
     page = imports.read(record, clock.now())
     return render_template("console/import_undo.html", page=page, effect=effect, refusal=refusal)
 

@@ -10,9 +10,11 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import InstrumentedAttribute
 
 from survey.db import Base, db
+from survey.turns import waiting
 
-# Any number no other advisory lock of ours uses.
+# Any numbers no other advisory locks of ours use.
 _TURN = 0x1A7E
+_OPTOUTS_TURN = 0x1A7D
 # The length of a contact's index (survey/vault.py).
 INDEX_BYTES = 32
 
@@ -23,7 +25,14 @@ def take_turn(organisation_id: int) -> None:
     Taken before the first row is written or locked. What was looked up before a write is then still so at the write,
     and two imports of the same calls cannot wait for each other in a circle.
     """
-    db.session.execute(select(func.pg_advisory_xact_lock(_TURN, func.hashint8(organisation_id))))
+    with waiting("another import of this organisation"):
+        db.session.execute(select(func.pg_advisory_xact_lock(_TURN, func.hashint8(organisation_id))))
+
+
+def take_optouts_turn(organisation_id: int) -> None:
+    """The same for imports of opt-outs, which wait for none but each other: who asked is left alone at once."""
+    with waiting("another import of opt-outs of this organisation"):
+        db.session.execute(select(func.pg_advisory_xact_lock(_OPTOUTS_TURN, func.hashint8(organisation_id))))
 
 
 def copy_rows(model: type[Base], columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

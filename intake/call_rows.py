@@ -34,7 +34,8 @@ class IncomingCall(NamedTuple):
     """One call (or one leg of it) as it came in.
 
     `contact` is None when none was given, without a key when only faulty ones were. `agent` names an agent whom the
-    roster does not know yet.
+    roster does not know yet. `internal` is None where the record does not say. `wishes` is what a record without a
+    contact says of its customer, whoever that is.
     """
 
     line: int
@@ -51,9 +52,10 @@ class IncomingCall(NamedTuple):
     queue: str | None
     topic: str | None
     language: str | None
-    internal: bool
+    internal: bool | None
     contact: Contact | None
     contact_fault: str | None
+    wishes: Contact | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +118,9 @@ class CallReader:
         answered, talk, ended_at = self._course(row, place, started_at, notes)
         language = self._language(row)
         contact, fault, own = self._contact(row, joined, place.country, language, notes)
+        wishes = self._wishes(row, joined, notes) if contact is None else None
         agent_id, agent = self._agent(row)
-        internal = bool(self._flag(row, "internal")) or own
+        internal = own or self._flag(row, "internal")
         recorded_at = self._recorded_at(row, place, notes)
         leg, queue, topic = (self._text(row, name) or None for name in ("leg", "queue", "topic"))
         # Last, so that nothing is noted of a row that is rejected.
@@ -137,10 +140,11 @@ class CallReader:
             talk,
             queue,
             topic,
-            language or (contact.language if contact else None),
+            language or (said.language if (said := contact or wishes) else None),
             internal,
             contact,
             fault,
+            wishes,
         )
 
     # --- cells ---
@@ -258,13 +262,27 @@ class CallReader:
             notes.append(OWN_NUMBERS)
         if fault:
             notes.append(f"calls with a contact that cannot be used ({fault}; they are kept)")
-        if given := joined.get("language"):
-            language = self._language_tag(given)
-            if language is None:
-                notes.append(STRANGE_LANGUAGE)
+        language = self._joined_language(joined, notes) if joined.get("language") else language
         relay = self._joined_flag(row, joined, "relay")
         consents = self._joined_flag(row, joined, "consents_to_calls")
         return Contact(*found[:4], language, relay, consents), fault, own
+
+    def _wishes(self, row: Row, joined: Mapping[str, str], notes: list[str]) -> Contact | None:
+        """What a row that names no customer says of its call's; None when nothing."""
+        relay = self._joined_flag(row, joined, "relay")
+        consents = self._joined_flag(row, joined, "consents_to_calls")
+        language = self._joined_language(joined, notes) if joined else None
+        if relay is None and consents is None and language is None:
+            return None
+        return Contact(language=language, relay=relay, consents_to_calls=consents)
+
+    def _joined_language(self, joined: Mapping[str, str], notes: list[str]) -> str | None:
+        """The language that a contacts file gives; a strange one is noted."""
+        given = joined.get("language")
+        language = self._language_tag(given) if given else None
+        if given and language is None:
+            notes.append(STRANGE_LANGUAGE)
+        return language
 
     def _joined_flag(self, row: Row, joined: Mapping[str, str], name: str) -> bool | None:
         given = joined.get(name)

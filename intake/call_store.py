@@ -16,9 +16,9 @@ from sqlalchemy.dialects.postgresql import insert
 
 from intake.bulk import copy_rows, is_any, new_ids, take_turn
 from intake.call_rows import IncomingCall
-from intake.cases import KEPT, Case, Fate, Values, Verdict, changes_of, columns_given, is_older
+from intake.cases import KEPT, Case, Fate, Values, Verdict, changes_of, columns_given, is_older, with_stamps
 from intake.journal import Journal, as_json
-from intake.people import customer_ids
+from intake.people import Known, customer_ids
 from survey import clock
 from survey.db import Base, db
 from survey.errors import Refused
@@ -59,17 +59,31 @@ class CallStore:
         take_turn(self._organisation_id)
         _check_agents(batch)
         stored = self._stored({call.external_id for call in batch})
-        drawn = _with_draw([values["id"] for values in stored.values()])
-        settled = {id for id, values in stored.items() if values["id"] in drawn}
-        customers = customer_ids(self._organisation_id, batch, settled, self._journal)
+        legs = _legs([values["id"] for values in stored.values()])
         times = Counter(call.external_id for call in batch)
         plain = [c for c in batch if c.leg is None and c.external_id not in stored and times[c.external_id] == 1]
+        new = {call.external_id for call in plain} if len(plain) < len(batch) else set()
+        others = [c for c in batch if c.external_id not in new] if len(plain) < len(batch) else []
+        customers = self._customers(plain, others, stored, legs)
         self._write_plain(plain, customers)
-        if len(plain) == len(batch):
+        if not others:
             return [Outcome(call, Fate.NEW) for call in batch]
-        new = {call.external_id for call in plain}
-        others = iter(self._settle([c for c in batch if c.external_id not in new], stored, customers))
-        return [Outcome(call, Fate.NEW) if call.external_id in new else next(others) for call in batch]
+        settled = iter(self._settle(others, stored, legs, customers))
+        return [Outcome(call, Fate.NEW) if call.external_id in new else next(settled) for call in batch]
+
+    def _customers(
+        self,
+        plain: Sequence[IncomingCall],
+        others: Sequence[IncomingCall],
+        stored: Mapping[str, Values],
+        legs: Mapping[int, Mapping[str, Values]],
+    ) -> dict[bytes, int]:
+        drawn = _with_draw([values["id"] for values in stored.values()])
+        known = {
+            external_id: Known(values["customer_id"], values["id"] in drawn) for external_id, values in stored.items()
+        }
+        speaking = with_stamps(others, stored, legs)
+        return customer_ids(self._organisation_id, self._source, plain, speaking, known, self._journal, self.notes)
 
     def _stored(self, external_ids: Collection[str]) -> dict[str, Values]:
         """The stored calls of these ids, by external id."""
@@ -96,7 +110,7 @@ class CallStore:
             (
                 *(organisation_id, source, import_id, received_at, c.external_id),
                 *(c.site_id, c.started_at.isoformat(), c.ended_at.isoformat(), c.answered, c.talk_seconds),
-                *(c.agent_id, c.queue, c.topic, c.language, c.internal),
+                *(c.agent_id, c.queue, c.topic, c.language, bool(c.internal)),
                 c.recorded_at,
                 _customer_id(c, customers),
                 c.contact_fault,
@@ -109,11 +123,15 @@ class CallStore:
     # --- calls that are there already, come twice, or come in legs ---
 
     def _settle(
-        self, records: Sequence[IncomingCall], stored: Mapping[str, Values], customers: Mapping[bytes, int]
+        self,
+        records: Sequence[IncomingCall],
+        stored: Mapping[str, Values],
+        legs: Mapping[int, dict[str, Values]],
+        customers: Mapping[bytes, int],
     ) -> list[Outcome]:
         """The outcomes of the records, in their order, after writing what they change."""
         incoming = [(call, _values(call, customers)) for call in records]
-        cases = self._cases(incoming, stored)
+        cases = self._cases(incoming, stored, legs)
         outcomes = []
         for call, values in incoming:
             case = cases[call.external_id]
@@ -127,8 +145,12 @@ class CallStore:
         self._write(cases)
         return outcomes
 
-    def _cases(self, incoming: Iterable[tuple[IncomingCall, Values]], stored: Mapping[str, Values]) -> dict[str, Case]:
-        legs = _legs([values["id"] for values in stored.values()])
+    def _cases(
+        self,
+        incoming: Iterable[tuple[IncomingCall, Values]],
+        stored: Mapping[str, Values],
+        legs: Mapping[int, dict[str, Values]],
+    ) -> dict[str, Case]:
         touched = {
             call.external_id
             for call, values in incoming

@@ -17,22 +17,24 @@ from typing import NamedTuple
 
 from sqlalchemy import select
 
+from intake import remarks
 from intake.aside import chunks_from_aside
 from intake.call_rows import SiteFacts
 from intake.call_store import CallStore, Outcome
 from intake.cases import Fate
 from intake.constant_dates import DATE_FIELDS, check_constants
 from intake.contacts import ContactsFile, staged
-from intake.formats import Table, as_text, given_table, open_table
+from intake.date_orders import is_numeric_date, order_shown_by
+from intake.discreet import columns_told
+from intake.formats import Table, as_text, given_table, naming_its_sheet, open_table
 from intake.journal import Journal
 from intake.mapping import CALL_FIELDS, CallMapping, DateOrder, guessed, position, positions
-from intake.moments import is_numeric_date, order_shown_by
 from intake.reading import Chunk, Reading, RejectedRow, chunks
-from intake.rejects import RejectsFile
+from intake.rejects import RejectsFile, kept_at
 from intake.reports import ImportReport, begin, file_sha256, keep
 from intake.rows import Row
 from intake.staff import Staff, roster_names
-from survey import clock, settings
+from survey import clock
 from survey.db import db
 from survey.errors import InputError, NotFound
 from survey.garbage import fewer_collections
@@ -116,9 +118,10 @@ def reading_of(table: Table, options: CallOptions, mapping: CallMapping | None =
     """
     organisation = find_organisation(options.organisation)
     sites, site = _sites(organisation.id, options.site)
-    complete = _complete(mapping or options.mapping, table, options.site is not None)
-    places = positions(complete.columns, table.header, table.name)
-    id_places = [position(name, "external_id", table.header, table.name) for name in complete.id_columns]
+    with naming_its_sheet(table.source, table.format):
+        complete = _complete(mapping or options.mapping, table, options.site is not None)
+        places = positions(complete.columns, table.header, table.name)
+        id_places = [position(name, "external_id", table.header, table.name) for name in complete.id_columns]
     reading = Reading(
         table=table,
         mapping=complete,
@@ -149,15 +152,24 @@ class _Import:
     def run(self, actor: str) -> None:
         contacts = staged(self.options.contacts, self.reading.mapping) if self.options.contacts else nullcontext()
         with contacts as joined:
+            self.report.remarks = self._remarks(joined)
             import_id = begin(self.report, self.organisation.id, actor, self.source)
             journal = Journal(import_id)
             self.staff = self._staff(journal)
             self.store = CallStore(self.organisation.id, self.source, journal, self._given(joined))
             with RejectsFile(self._rejects_path(import_id), self._rejects_header()) as self.rejects:
                 self.rejects.check((self._path_read(), self.options.contacts))
+                self._keep_rejected_contacts(joined)
                 with import_under_way(self.organisation.id), fewer_collections():
                     self._take_all(joined)
-            self._finish(joined, actor)
+                    # Within: whoever finds an import unfinished that nobody runs can be sure that it was cut off.
+                    self._finish(joined, actor)
+
+    def _remarks(self, joined: ContactsFile | None) -> list[str]:
+        if self._path_read() is None:
+            return []  # rows of a program: who hands them in says what was ignored
+        said = remarks.of_columns(self.reading, joined.given if joined else ())
+        return said + remarks.of_other_sources(self.organisation.id, self.report.sha256, self.source)
 
     def _staff(self, journal: Journal) -> Staff | None:
         if not self.options.create_agents:
@@ -210,11 +222,16 @@ class _Import:
         if self.options.on_row:
             self.options.on_row(RowResult(row.line, row.external_id, Fate.REJECTED, row.column, row.text))
 
+    def _keep_rejected_contacts(self, joined: ContactsFile | None) -> None:
+        if joined is not None and self.rejects.path is not None:
+            for line, column, reason in joined.rejects():
+                self.rejects.add(line, column, f"{joined.report.file_name}: {reason}", ())
+
     def _finish(self, joined: ContactsFile | None, actor: str) -> None:
         report = self.report
         report.notes[MADE_AGENTS] += self.staff.made if self.staff else 0
         if joined:
-            report.contacts = joined.close_counts()
+            report.contacts, report.contacts_rejected = joined.close_counts(), joined.report.most_rejected or None
             begin(joined.report, self.organisation.id, actor, self.source)
             keep(joined.report, finished=True)
         keep(report, finished=True)
@@ -224,7 +241,9 @@ class _Import:
             db.session.commit()
 
     def _given(self, joined: ContactsFile | None) -> frozenset[str]:
-        """The fields this import says something about."""
+        """The fields this import says something about: any, where rows are given, whatever a row's neighbours have."""
+        if self._path_read() is None:
+            return frozenset(CALL_FIELDS)
         fields = frozenset(self.reading.places) | frozenset(self.reading.mapping.constants)
         return fields | (joined.given if joined else frozenset())
 
@@ -237,9 +256,7 @@ class _Import:
     def _rejects_path(self, import_id: int) -> Path | None:
         if self.options.rejects or self.options.dry_run:
             return self.options.rejects
-        folder = settings.current().aftercall_data / "rejects"
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder / f"import-{import_id}.csv"
+        return kept_at(import_id)
 
 
 def find_organisation(key: str) -> Organisation:
@@ -280,7 +297,7 @@ def _complete(mapping: CallMapping, table: Table, has_site: bool) -> CallMapping
             raise InputError(
                 f"has no column for {what} ({' or '.join(fields)})",
                 where=f"{table.name}, header",
-                how=f"Name it in a mapping (--mapping FILE.toml). It has: {', '.join(filter(None, table.header))}.",
+                how=f"Name it in a mapping (--mapping FILE.toml). {columns_told(table.header)}",
             )
     return complete
 

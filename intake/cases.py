@@ -5,8 +5,9 @@ Pure: the store reads what is there, asks here, and writes what came of it.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -58,12 +59,38 @@ def is_older(before: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
     return None not in stamps and stamps[1] < stamps[0]
 
 
+def with_stamps(
+    records: Sequence[IncomingCall], stored: Mapping[str, Values], legs: Mapping[int, Mapping[str, Values]]
+) -> list[IncomingCall]:
+    """The records; one without a stamp has that of the version it brings up to date, which older ones do not outdo."""
+    stamps: dict[tuple[str, str], datetime | None] = {}
+    found = []
+    for record in records:
+        part = record.external_id, record.leg or WHOLE
+        if part not in stamps:
+            stamps[part] = _stamp(stored.get(record.external_id), part[1], legs)
+        known, own = stamps[part], record.recorded_at
+        if own is not None:
+            stamps[part] = own if known is None else max(known, own)
+        found.append(record if own is not None or known is None else record._replace(recorded_at=known))
+    return found
+
+
+def _stamp(call: Values | None, leg: str, legs: Mapping[int, Mapping[str, Values]]) -> datetime | None:
+    """The stamp of what is stored of a leg, or of a call that has none."""
+    if call is None:
+        return None
+    before = legs[call["id"]].get(leg) if call["id"] in legs else call if leg == WHOLE else None
+    stamp: datetime | None = None if before is None else before["recorded_at"]
+    return stamp
+
+
 def changes_of(before: Mapping[str, Any], values: Mapping[str, Any], columns: Collection[str], contact: bool) -> Values:
     """The columns in which a record differs from what is stored, as far as it says anything about them.
 
-    A record without the system's stamp erases nothing: its sender may have left an empty cell out. With stamps the
-    newest version counts as a whole. An older one only gives the contact where none is known: a cell that the
-    newest leaves empty is empty, so that the order in which versions arrive makes no difference.
+    A record without the system's stamp erases nothing: its sender may have left an empty cell out, or a field. With
+    stamps the newest version counts as a whole. An older one only gives the contact where none is known: a cell that
+    the newest leaves empty is empty, so that the order in which versions arrive makes no difference.
     """
     said = CONTACT if contact else ()
     if is_older(before, values):
@@ -72,7 +99,13 @@ def changes_of(before: Mapping[str, Any], values: Mapping[str, Any], columns: Co
         names = [*columns, *said, *(("internal",) if values["internal"] else ())]
     if values["recorded_at"] is None:
         names = [name for name in names if name in CONTACT or values[name] is not None]
-    return {name: values[name] for name in names if values[name] != before[name]}
+    told = as_new(values)
+    return {name: told[name] for name in names if told[name] != before[name]}
+
+
+def as_new(values: Mapping[str, Any]) -> Values:
+    """The columns as a record gives them of which nothing else is known: internal is only what is called so."""
+    return {**values, "internal": bool(values["internal"])}
 
 
 @dataclass
@@ -101,7 +134,7 @@ class Case:
         if leg is not None:
             return self._take_leg(leg, record, values, columns)
         if self.values is None:
-            self.values = values | {"agent_uncertain": False}
+            self.values = as_new(values) | {"agent_uncertain": False}
             return Verdict(Fate.NEW, values)
         changes = changes_of(self.values, values, columns, record.contact is not None)
         return self._changed(changes, Fate.UPDATED)
@@ -113,14 +146,14 @@ class Case:
         """A leg is kept in any case; what all legs together say goes into the call until its draw."""
         if not self.legs and self.values is not None:
             self.legs[WHOLE] = _as_leg(self.values, WHOLE)
-        before, changes = self.legs.get(leg), values
+        before, changes = self.legs.get(leg), as_new(values)
         if before is not None:
             changes = changes_of(before, values, columns, record.contact is not None)
             if not changes:
                 return Verdict(Fate.UNCHANGED, {})
             self.legs[leg] = before | changes
         else:
-            self.legs[leg] = _as_leg(values, leg)
+            self.legs[leg] = _as_leg(changes, leg)
         whole = combined(list(self.legs.values()))
         if self.values is None:
             self.values = whole

@@ -14,6 +14,7 @@ from intake import history, refusals
 from intake import optouts as intake_optouts
 from intake.calls import CallOptions, import_calls
 from intake.drop_folder import DropFolder
+from intake.foretold import foretell
 from intake.formats import FORMATS
 from intake.mapping import CallMapping, DateOrder, read_mapping
 from intake.progress import bar
@@ -197,12 +198,13 @@ def optouts_remove(contact: str, organisation: str, actor: str, as_json: bool) -
 @optouts.command("import")
 @click.argument("file", type=FILE)
 @organisation_option
+@click.option("--rejects", type=FILE, help="Where rejected rows go (default: the data folder).")
 @actor_option
 @json_option
-def optouts_import(file: Path, organisation: str, actor: str, as_json: bool) -> None:
+def optouts_import(file: Path, organisation: str, rejects: Path | None, actor: str, as_json: bool) -> None:
     """Takes in opt-outs from a CSV with the columns contact and, if wanted, kind (phone or email)."""
     with refusals.noted(file, ImportKind.OPTOUTS, Door.COMMAND_LINE, organisation=organisation, actor=actor):
-        report = intake_optouts.import_optouts(file, organisation, actor=actor)
+        report = intake_optouts.import_optouts(file, organisation, actor=actor, rejects=rejects)
     _show(report, as_json)
 
 
@@ -236,13 +238,24 @@ def imports_show(number: int, as_json: bool) -> None:
 
 @imports.command("undo")
 @click.argument("number", type=int)
+@click.option("--dry-run", is_flag=True, help="Say what would be taken back, or why it cannot be; write nothing.")
 @actor_option
 @json_option
-def imports_undo(number: int, actor: str, as_json: bool) -> None:
+def imports_undo(number: int, dry_run: bool, actor: str, as_json: bool) -> None:
     """Takes a whole import of calls back, as long as none of its calls has had its draw. Its record stays."""
+    if dry_run:
+        _foretell(number, as_json)
+        return
     report = undo(number, actor=actor)
     db.session.commit()
     emit(report.as_dict(), report.lines(), as_json)
+
+
+def _foretell(number: int, as_json: bool) -> None:
+    foretold = foretell(number)
+    if foretold.refusal is not None:
+        raise foretold.refusal
+    emit(foretold.as_dict(), foretold.lines(), as_json)
 
 
 def _show(report: ImportReport, as_json: bool) -> None:

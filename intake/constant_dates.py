@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import date
+
+from intake.date_orders import Unclear, options_for, side_by_side
 from intake.mapping import CallMapping, DateOrder
-from intake.moments import UNCLEAR, Moments, is_numeric_date, moments_of
+from intake.moments import moments_of
 from intake.rows import RowFault
 from survey.errors import InputError
 
@@ -21,17 +24,15 @@ def check_constants(mapping: CallMapping, order: DateOrder | None) -> None:
             try:
                 (moments.day if field == "date" else moments.moment)(text, field)
             except RowFault as fault:
-                raise _not_read(fault, text, f"mapping, [constants] {field}") from None
+                raise _not_read(fault, f"mapping, [constants] {field}") from None
 
 
-def _not_read(fault: RowFault, text: str, where: str) -> InputError:
-    if fault.reason != UNCLEAR or not is_numeric_date(text):
+def _not_read(fault: RowFault, where: str) -> InputError:
+    if not isinstance(fault, Unclear):
         return InputError(fault.text, where=where, how="Write it as 2026-03-31, with a time as 2026-03-31 09:12:58.")
-    written = text.split()[0].partition("T")[0].rstrip(",")
-    day_first, month_first = (Moments(order=order).day(written, where) for order in ("dmy", "mdy"))
     return InputError(
-        f"{written!r} is {day_first} read day first and {month_first} read month first",
+        f"{fault.detail} is {side_by_side(fault.readings, date.isoformat)}",
         where=where,
-        how="Write it in one of these two ways, or settle it with --date-order dmy or --date-order mdy"
-        " (or date_order in the mapping).",
+        how="Write it in one of these ways, or settle it with"
+        f" {options_for(fault.readings)} (or date_order in the mapping).",
     )

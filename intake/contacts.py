@@ -17,7 +17,7 @@ from sqlalchemy import Connection, text
 from intake.formats import Table, open_table
 from intake.mapping import CONTACT_FIELDS, CallMapping, guessed, positions
 from intake.reports import ImportReport, file_sha256
-from intake.rows import RowFault, not_a_row, shown
+from intake.rows import RowFault, not_a_row
 from survey.db import db
 from survey.errors import InputError
 from survey.models import ImportKind
@@ -29,8 +29,16 @@ LONGEST_CELL = 1_000
 class ContactsFile:
     """The staged contacts of one import. `given` is the set of fields the file has."""
 
-    def __init__(self, connection: Connection, given: frozenset[str], report: ImportReport) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        given: frozenset[str],
+        report: ImportReport,
+        table: Table,
+        columns: dict[str, int],
+    ) -> None:
         self._connection, self.given, self.report = connection, given, report
+        self._table, self._columns = table, columns
         self._used = bytearray(report.read // 8 + 1)
 
     def of(self, external_ids: Iterable[str]) -> dict[str, dict[str, str]]:
@@ -47,6 +55,14 @@ class ContactsFile:
             self._used[position // 8] |= 1 << position % 8
             found[external_id] = json.loads(vault().open(sealed))
         return found
+
+    def rejects(self) -> Iterator[tuple[int, str, str]]:
+        """Line, column and reason of every rejected row; the file is read anew for them, if there are any."""
+        for row in self._table.rows() if self.report.rejected else ():
+            try:
+                _contact(row.cells, self._columns, row.fault)
+            except RowFault as fault:
+                yield row.line, fault.column, fault.text
 
     def close_counts(self) -> dict[str, int]:
         """Counts each row once: new (joined to a call), unchanged (no call asked for it), rejected."""
@@ -77,7 +93,7 @@ def staged(path: Path, mapping: CallMapping) -> Iterator[ContactsFile]:
         try:
             _copy(connection, table, columns, report)
             connection.execute(text("CREATE INDEX ON incoming_contacts (external_id)"))
-            yield ContactsFile(connection, frozenset(columns), report)
+            yield ContactsFile(connection, frozenset(columns), report, table, columns)
         finally:
             connection.execute(text("DROP TABLE incoming_contacts"))
 
@@ -101,6 +117,8 @@ def _contact(cells: Any, columns: dict[str, int], fault: str) -> tuple[str, dict
         raise not_a_row(fault)
     given = {field: cells[place].strip() for field, place in columns.items()}
     external_id = given.pop("external_id")
-    if not external_id or "\0" in external_id or len(external_id) > LONGEST_CELL:
-        raise RowFault("no call id", column="external_id", detail=shown(external_id))
+    if not external_id:
+        raise RowFault("no call id", column="external_id")
+    if "\0" in external_id or len(external_id) > LONGEST_CELL:
+        raise RowFault(f"no call id: has a NUL byte or more than {LONGEST_CELL:,} characters", column="external_id")
     return external_id, {field: text[:LONGEST_CELL] for field, text in given.items() if text}

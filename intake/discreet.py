@@ -6,9 +6,12 @@ A column of contacts that somebody takes for another one, while trying out a map
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from copy import copy
 
 import phonenumbers
 
+from survey.errors import AftercallError
 from survey.phones import masked_email
 
 # Bounded, so that a cell of a million signs takes no longer than its length.
@@ -29,6 +32,29 @@ def discreet(text: str, country: str) -> str:
     `country` (ISO 3166 alpha-2) tells which numbers without a + are telephone numbers; others stay, as call ids do.
     """
     return _NUMBER.sub(lambda found: _masked(found.group(), country), _EMAIL.sub(_masked_address, text))
+
+
+def refusal_told(refusal: AftercallError, country: str) -> AftercallError:
+    """The same refusal, every text of it masked: for logs, and for reports that lie about."""
+    told = copy(refusal)
+    told.what, told.where, told.how = (discreet(text, country) for text in (told.what, told.where, told.how))
+    told.args = (told.what,)
+    return told
+
+
+def columns_told(header: Sequence[str]) -> str:
+    """What a message says of a file's columns: their names; of a header that holds contacts, only that it does.
+
+    Such a header is a row of data, of which names of people and all else must not be told either. Digits are taken for
+    a telephone number here whatever their country: no column is called like one.
+    """
+    if any(_EMAIL.search(name) or _looks_dialled(name) for name in header):
+        return "Its first row holds what reads like phone numbers or emails: it seems to have no header. Give it one."
+    return f"It has: {', '.join(filter(None, header))}."
+
+
+def _looks_dialled(name: str) -> bool:
+    return any(not _DATE.match(found) for found in _NUMBER.findall(name))
 
 
 def _masked_address(found: re.Match[str]) -> str:

@@ -18,6 +18,8 @@ from intake.drop_settings import SETTINGS_FILE, Feed, FeedKind
 from survey.errors import InputError
 
 SETTLED_SECONDS = 30
+# A file at which the service came to its end as often as that is not tried again.
+MOST_TRIES = 2
 TAKING, DONE, FAILED = "taking", "done", "failed"
 # How programs name a file that they are still writing, and the empty file some put beside it when they are done.
 UNFINISHED = (".part", ".tmp", ".filepart", ".crdownload", ".swp")
@@ -152,8 +154,30 @@ def claim(feed: Feed, name: str) -> Path:
     # The markers first: one left behind would call the next file of this name finished while it is being written.
     for marker in MARKERS:
         (feed.folder / f"{name}{marker}").unlink(missing_ok=True)
+    forget_tries(target)  # those at an earlier file of this name
     os.rename(feed.folder / name, target)
     return target
+
+
+def tries(path: Path) -> int:
+    """How many tries at a claimed file were begun and neither ended nor taken back: whoever made them was killed."""
+    return sum(os.path.lexists(mark) for mark in _marks(path))
+
+
+def begin_try(path: Path) -> Path:
+    """Marks, before anything reads it, that a claimed file is being tried; returns the mark. Raises OSError."""
+    mark = next((mark for mark in _marks(path) if not os.path.lexists(mark)), _marks(path)[-1])
+    mark.touch()
+    return mark
+
+
+def forget_tries(path: Path) -> None:
+    for mark in _marks(path):
+        mark.unlink(missing_ok=True)
+
+
+def _marks(path: Path) -> list[Path]:
+    return [path.with_name(f".{path.name}.try-{number}") for number in range(1, MOST_TRIES + 1)]
 
 
 def stamp_of(path: Path) -> Stamp:
@@ -170,6 +194,7 @@ def put_away(path: Path, folder: Path, number: int | None, now: datetime) -> Pat
     Where its name (or that of a report beside it) is in use, the import's number is added, or without one the time.
     """
     target = folder / _free_name(folder, path.name, number, now)
+    forget_tries(path)
     os.rename(path, target)
     return target
 

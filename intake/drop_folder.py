@@ -3,6 +3,7 @@
 complete -> claimed (renamed into taking/) -> imported -> put away (done/ or failed/) with its report beside it
 
 A file left in taking/ by a process that was killed is taken up again by the next look: importing twice changes nothing.
+One at which that happened twice is put into failed/: it may be what kills, and would keep all others waiting.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 
 from intake import drop_files, refusals
 from intake.calls import import_calls
+from intake.discreet import refusal_told
 from intake.drop_files import DONE, FAILED, Found, Stamp
 from intake.drop_report import LeftAlone, Look, Outcome, Taken, nothing_came_of_it, number_of
 from intake.drop_settings import Feed, FeedKind, read_feed
@@ -34,7 +36,7 @@ from survey.clock import iso
 from survey.db import db
 from survey.errors import AftercallError, InputError, Refused
 from survey.logs import logger
-from survey.models import ImportKind, ImportRecord
+from survey.models import ImportKind, ImportRecord, Organisation
 
 # The first of the two numbers of a feed's advisory lock; the second is made of the feed's name.
 LOCK = 4205
@@ -65,6 +67,8 @@ class DropFolder:
         self._seen: dict[str, dict[str, Stamp]] = {}
         self._told: set[LeftAlone] = set()
         self._served = ""
+        # When this picker claimed what is not put away yet: an undo before that was of an earlier file.
+        self._claims: dict[Path, datetime] = {}
 
     def beat(self) -> None:
         """The scheduler's chore: takes one file at most, so that the other chores' turn comes.
@@ -134,6 +138,7 @@ class DropFolder:
             if file.waits or look.full:
                 look.leave(f"{feed.name}/{file.name}", file.waits or "is complete; its turn comes at a next look")
             elif (claimed := _claimed(feed, file.name, look)) is not None:
+                self._claims[claimed] = clock.now()
                 self._take(feed, claimed, turns, look)
 
     def _found(self, feed: Feed) -> list[Found]:
@@ -145,9 +150,11 @@ class DropFolder:
         """Imports a claimed file and puts it away. What is no fault of the file leaves it claimed for the next look."""
         begun = clock.now()
         try:
-            outcome = _imported(feed, path)
-            turns.check()
-            _put_away(feed, path, outcome, look)
+            with _tried(path) as again:
+                outcome = _imported(feed, path, self._claims.get(path)) if again else _given_up(path)
+                turns.check()
+                _put_away(feed, path, outcome, look)
+            self._claims.pop(path, None)
             _note_refusal(feed, look.taken[-1], begun)
             if self._logs:
                 _log(look.taken[-1])
@@ -217,17 +224,54 @@ def _claimed(feed: Feed, name: str, look: Look) -> Path | None:
         return None
 
 
-def _imported(feed: Feed, path: Path) -> Outcome:
-    """What came of a claimed file. Raises one of NOT_NOW for what is no fault of the file."""
+@contextmanager
+def _tried(path: Path) -> Iterator[bool]:
+    """Whether to try a claimed file (again); it is marked as tried, which stays only where the process is killed."""
+    again = drop_files.tries(path) < drop_files.MOST_TRIES
+    mark = drop_files.begin_try(path) if again else None
+    try:
+        yield again
+    except (Exception, KeyboardInterrupt):
+        if mark is not None:
+            mark.unlink(missing_ok=True)
+        raise
+
+
+def _given_up(path: Path) -> AftercallError:
+    how = "It may be damaged or far too large. Rows of it may be in: the imports that are not finished tell of them."
+    what = f"was given up: the service came to its end {drop_files.MOST_TRIES} times while it read this file"
+    return AftercallError(what, where=path.name, how=how)
+
+
+def _imported(feed: Feed, path: Path, claimed: datetime | None) -> Outcome:
+    """What came of a file claimed then (None: by a picker that is gone); a refusal without contacts.
+
+    Raises one of NOT_NOW for what is no fault of the file.
+    """
+    outcome = _brought_in(feed, path, claimed)
+    return refusal_told(outcome, _country(feed)) if isinstance(outcome, AftercallError) else outcome
+
+
+def _country(feed: Feed) -> str:
+    """The organisation's, by which telephone numbers are known. One whose first roster is refused has none yet."""
+    its = select(Organisation.country).where(Organisation.key == feed.settings.organisation)
+    return db.session.scalar(its) or "US"
+
+
+def _brought_in(feed: Feed, path: Path, claimed: datetime | None) -> Outcome:
     try:
         stamp = drop_files.stamp_of(path)
+        if (number := _undone(feed, path, claimed)) is not None:
+            what = f"import {number} of this file was undone before the file was put away"
+            how = "To take it in all the same, lay it into the feed's folder again."
+            return Refused(what, where=path.name, how=how)
         report = IMPORTERS[feed.settings.kind](feed, path)
         if drop_files.stamp_of(path) != stamp:
             raise OSError(0, "it was written to while it was read")
         return report
     except Refused as refusal:
         db.session.rollback()
-        if _was_undone(feed, path):
+        if _undone(feed, path, claimed) is not None:
             return refusal
         raise
     except NOT_NOW:
@@ -242,10 +286,18 @@ def _imported(feed: Feed, path: Path) -> Outcome:
         return AftercallError(what, where=path.name, how="The service's log says more.")
 
 
-def _was_undone(feed: Feed, path: Path) -> bool:
-    """Whether a person undid the file's import while it ran: it must not begin anew by itself."""
-    its = select(ImportRecord.undone_at).where(ImportRecord.actor == feed.actor, ImportRecord.file_name == path.name)
-    return db.session.scalar(its.order_by(ImportRecord.id.desc()).limit(1)) is not None
+def _undone(feed: Feed, path: Path, claimed: datetime | None) -> int | None:
+    """The file's last import, if a person undid it since the file was claimed: it must not begin anew by itself.
+
+    Where nobody knows when that was, whenever it was undone.
+    """
+    since = ImportRecord.undone_at.is_not(None) if claimed is None else ImportRecord.undone_at >= claimed
+    named = select(ImportRecord.id).where(ImportRecord.actor == feed.actor, ImportRecord.file_name == path.name)
+    if not db.session.scalar(select(named.where(since).exists())):
+        return None  # and no file is read for that
+    its = named.where(ImportRecord.sha256 == refusals.sha256_if_readable(path)).order_by(ImportRecord.id.desc())
+    last = its.limit(1).scalar_subquery()
+    return db.session.scalar(select(ImportRecord.id).where(ImportRecord.id == last, since))
 
 
 def _said(error: BaseException) -> str:

@@ -23,6 +23,7 @@ SETTING_OF: Mapping[str, str] = {
     "--format": "format",
     "--mapping": "mapping",
     "--date-order": "date_order",
+    "--create-agents": "create_agents",
 }
 _OPTION = re.compile(rf"({'|'.join(SETTING_OF)})\b(?: ([A-Z]+(?:\.toml)?|dmy|mdy|ymd)\b)?")
 
@@ -93,12 +94,13 @@ class Taken:
         head += "" if number is None else f" (import {number})"
         head += f"; it lies in {self.feed}/{self.place} now."
         outcome = self.told
-        lines = [head, *([f"Refused: {outcome}"] if isinstance(outcome, AftercallError) else outcome.lines())]
+        said = [f"Refused: {outcome}"] if isinstance(outcome, AftercallError) else map(in_a_folder, outcome.lines())
+        lines = [head, *said]
         return [*lines, self._hint] if self._names_a_setting else lines
 
     @property
     def _names_a_setting(self) -> bool:
-        said = str(self.outcome) if isinstance(self.outcome, AftercallError) else "".join(self.outcome.notes)
+        said = str(self.outcome) if isinstance(self.outcome, AftercallError) else "".join(self.outcome.lines())
         return in_a_folder(said) != said
 
     @property

@@ -10,11 +10,11 @@ from sqlalchemy import select
 from intake import refusals
 from intake.calls import find_organisation
 from intake.refusals import Refusal
-from intake.reports import counted, noted
+from intake.reports import counted, file_told, noted, remedy
 from survey.clock import iso
 from survey.db import db
 from survey.errors import NotFound
-from survey.models import ImportRecord, Organisation
+from survey.models import ImportKind, ImportRecord, Organisation
 
 COUNTS = ("new", "updated", "unchanged", "rejected")
 
@@ -53,7 +53,7 @@ def line(record: dict[str, Any]) -> str:
     counts = ", ".join(f"{record[count]:,} {count}" for count in COUNTS)
     return (
         f"{record['id']:>6}  {record['started_at']}  {record['kind']:<8}  {record['source'] or '-':<12}"
-        f"  {record['file_name']}  by {record['actor']}: {record['read']:,} read: {counts}{undone}"
+        f"  {file_told(record['file_name'])}  by {record['actor']}: {record['read']:,} read: {counts}{undone}"
     )
 
 
@@ -63,12 +63,15 @@ def lines(record: dict[str, Any]) -> list[str]:
     source = f", source {record['source']}" if record["source"] else ""
     return [
         f"Import {record['id']} ({record['kind']}) of {record['organisation'] or 'no organisation'}{source}",
-        f"File: {record['file_name']}",
+        f"File: {file_told(record['file_name'])}",
         f"SHA-256: {record['sha256']}",
         f"By: {record['actor']}, from {record['started_at']}{_until(record)}",
         f"{counted(record['read'], 'row')} read: {counts}.",
         *(noted(note, count) for note, count in record["notes"].items()),
-        *(f"Rejected {count:,}: {reason}." for reason, count in record["rejected_by"].items()),
+        *(
+            f"Rejected {count:,}: {reason}. {remedy(ImportKind(record['kind']), reason)}".strip()
+            for reason, count in record["rejected_by"].items()
+        ),
         *_rejects(record["rejects_file"]),
         f"Undone: {record['undone_at']} by {record['undone_by']}." if record["undone_at"] else "Undone: no.",
     ]

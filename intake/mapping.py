@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, field_validator, model_validator
 
+from intake.discreet import columns_told
 from intake.values import duration_unit_known
 from survey.calendars import known_zone
 from survey.errors import AftercallError, InputError
@@ -175,7 +176,7 @@ def position(column: str, field: str, header: Sequence[str], name: str) -> int:
     raise InputError(
         f"has no column {column!r} (for {field})",
         where=f"{name}, header",
-        how=f"It has: {', '.join(there for there in header if there)}.",
+        how=columns_told(header),
     )
 
 

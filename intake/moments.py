@@ -6,7 +6,7 @@ Never guesses: 03/04/2026 is read only when the mapping, an option or the file i
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import ROUND_HALF_UP, Decimal
@@ -14,34 +14,39 @@ from functools import lru_cache
 from typing import TypeVar
 from zoneinfo import ZoneInfo
 
+from intake.date_orders import (
+    DATE_TIME,
+    EARLIEST_YEAR,
+    LATEST_YEAR,
+    LONGEST,
+    MONTHS,
+    DateParts,
+    Unclear,
+    full_year,
+    is_numeric_date,
+    order_shown_by,
+    parts_of,
+)
 from intake.mapping import CallMapping, DateOrder
 from intake.rows import RowFault, shown
-from survey.errors import InputError
+
+__all__ = ["EARLIEST_YEAR", "LATEST_YEAR", "is_numeric_date", "order_shown_by"]
 
 # Formats that strptime has no sign for: a spreadsheet's day number, and seconds or milliseconds since 1970 in UTC.
 EXCEL, EPOCH, EPOCH_MS = "excel", "epoch", "epoch-ms"
 _SINCE_1970 = {EPOCH: 1, EPOCH_MS: 1000}
 _UNITS = {EPOCH: "seconds", EPOCH_MS: "milliseconds"}
-EARLIEST_YEAR, LATEST_YEAR = 1990, 2100
 _FIRST_SECOND = int(datetime(EARLIEST_YEAR, 1, 1, tzinfo=UTC).timestamp())
 _LAST_SECOND = int(datetime(LATEST_YEAR + 1, 1, 1, tzinfo=UTC).timestamp())
 EXCEL_DAY_ZERO = date(1899, 12, 30)
 MISSING_TIME = "local times that the clock change skipped (read an hour later)"
 DOUBLE_TIME = "local times that the clock change repeated (read as the first)"
 
-UNCLEAR = "may be day first or month first"
-
-_MONTH_NAMES = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-_MONTHS = {m: n for n, m in enumerate(_MONTH_NAMES, start=1)}
-_LONGEST = 64
 _ISO = re.compile(r"(\d{4})(?:(?P<sep>[-/.])(\d{1,2})(?P=sep)(\d{1,2})|(\d{2})(\d{2}))")
-_NUMERIC = re.compile(r"(\d{1,2})([-/.])(\d{1,2})\2(\d{4}|\d{2})")
-_DAY_MONTH = re.compile(r"(\d{1,2})(?:[-/ ]|\. ?)([a-z]{3,9})\.?[-/ ,]+(\d{4}|\d{2})", re.I)
 _MONTH_DAY = re.compile(r"([a-z]{3,9})\.?[-/ ]+(\d{1,2})[-/ ,]+(\d{4}|\d{2})", re.I)
 _TIME = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2})(?:[.,]\d{1,9})?)?(?:\s*([ap])\.?m\.?)?", re.I)
 _COUNT = re.compile(r"-?\d{1,18}(?:\.\d{1,9})?")
 _FRACTION = re.compile(r"0?[.,]\d{1,20}|0")
-_DATE_TIME = re.compile(r"(.*\d{2,4})(?:T|,?\s+)(\d{1,2}:\d{2}.*?)\s*(Z|UTC|GMT|[+-]\d{2}(?::?\d{2})?)?", re.I)
 
 Read = TypeVar("Read", date, time, datetime)
 Day = TypeVar("Day", date, datetime)
@@ -68,12 +73,13 @@ class Moments:
         try:
             day = self._date(text)
         except RowFault as fault:
-            raise RowFault(fault.reason, column=column, detail=fault.detail) from None
+            fault.column = column
+            raise
         return _plausible(day, text, column)
 
     def time_of_day(self, text: str, column: str) -> time:
         """A time of day, to the second. Raises RowFault for what is none."""
-        found = None if len(text) > _LONGEST else _by_formats(text, self.time_formats, datetime.time) or _time_of(text)
+        found = None if len(text) > LONGEST else _by_formats(text, self.time_formats, datetime.time) or _time_of(text)
         if found is None:
             raise RowFault("not a time of day", column=column, detail=shown(text))
         return found
@@ -93,14 +99,14 @@ class Moments:
             return by_format.replace(microsecond=0)
         if counted:
             raise _out_of_reason(text, counted, column)
-        parts = _DATE_TIME.fullmatch(text) if len(text) <= _LONGEST else None
+        parts = DATE_TIME.fullmatch(text) if len(text) <= LONGEST else None
         if parts is None:
             raise RowFault("not a date with a time", column=column, detail=shown(text))
         local = datetime.combine(self.day(parts.group(1), column), self.time_of_day(parts.group(2), column))
         return _with_offset(local, parts.group(3), text, column)
 
     def _read_date(self, text: str) -> date:
-        if len(text) > _LONGEST:
+        if len(text) > LONGEST:
             raise RowFault("not a date", detail=shown(text))
         by_format = _by_formats(text, self.date_formats, datetime.date) or self._excel_day(text)
         if by_format is not None:
@@ -108,12 +114,10 @@ class Moments:
         if match := _ISO.fullmatch(text):
             year, month, day = match.group(1, 3, 4) if match["sep"] else match.group(1, 5, 6)
             return _day(int(year), int(month), int(day), text)
-        if match := _DAY_MONTH.fullmatch(text):
-            return _day(_year(match.group(3)), _month(match.group(2), text), int(match.group(1)), text)
         if match := _MONTH_DAY.fullmatch(text):
-            return _day(_year(match.group(3)), _month(match.group(1), text), int(match.group(2)), text)
-        if match := _NUMERIC.fullmatch(text):
-            return self._numeric(match, text)
+            return _day(full_year(match.group(3)), _month(match.group(1), text), int(match.group(2)), text)
+        if (parts := parts_of(text)) is not None:
+            return self._ordered(parts, text)
         midnight = re.fullmatch(r"(\d{4}-\d{2}-\d{2})[ T]00:00:00", text)  # a workbook's date cell
         if midnight:
             return self._read_date(midnight.group(1))
@@ -124,85 +128,19 @@ class Moments:
             return None
         return EXCEL_DAY_ZERO + timedelta(days=int(Decimal(text)))
 
-    def _numeric(self, match: re.Match[str], text: str) -> date:
-        first, second, last = int(match.group(1)), int(match.group(3)), match.group(4)
-        if self.order == "ymd" and len(last) == 2:
-            return _day(2000 + first, second, int(last), text)
-        order = None if self.order == "ymd" else self.order  # it says nothing of dates with the year at their end
-        if order is None and first <= 12 and second <= 12 and first != second:
-            raise RowFault(UNCLEAR, detail=shown(text))
-        day_first = order == "dmy" or (order is None and first > 12)
-        month, day = (second, first) if day_first else (first, second)
-        return _day(_year(last), month, day, text)
+    def _ordered(self, parts: DateParts, text: str) -> date:
+        order = parts.allowed(self.order)
+        if order is not None:
+            return _day(*parts.year_month_day(order), text)
+        readings = parts.readings()
+        if len(set(readings.values())) > 1:
+            raise Unclear(text, readings)
+        return _day(*parts.year_month_day(next(iter(readings), parts.likeliest)), text)
 
 
 def moments_of(mapping: CallMapping, order: DateOrder | None) -> Moments:
     """The reading a mapping asks for; `order` (an option) goes before the mapping's own."""
     return Moments(mapping.date_format, mapping.time_format, mapping.datetime_format, order=order or mapping.date_order)
-
-
-# --- which part is the month? ---
-
-
-def is_numeric_date(text: str) -> bool:
-    """Whether the text begins with a date such as 03/04/2026, whose order must be known to read it."""
-    return _numeric_date(text) is not None
-
-
-def order_shown_by(texts: Iterable[tuple[int, str]], column: str, name: str) -> DateOrder | None:
-    """The order that a file's own dates prove; `texts` are the lines and cells of its date columns.
-
-    None when every date reads the same either way. Raises InputError, with both readings side by side, when nothing
-    in the file decides or when it contradicts itself.
-    """
-    unclear: tuple[int, str] | None = None
-    proof: dict[DateOrder, tuple[int, str]] = {}
-    for line, text in texts:
-        match = _numeric_date(text)
-        if match is None:
-            continue
-        first, second = int(match.group(1)), int(match.group(3))
-        if first > 12 >= second:
-            proof.setdefault("dmy", (line, match.group()))
-        elif second > 12 >= first:
-            proof.setdefault("mdy", (line, match.group()))
-        elif first != second and unclear is None:
-            unclear = (line, match.group())
-    if len(proof) == 2:
-        raise _contradiction(proof, column, name)
-    if proof:
-        return next(iter(proof))
-    if unclear:
-        raise _two_readings(unclear, column, name)
-    return None
-
-
-def _two_readings(unclear: tuple[int, str], column: str, name: str) -> InputError:
-    line, text = unclear
-    day_first, month_first = (Moments(order=order)._read_date(text) for order in ("dmy", "mdy"))
-    return InputError(
-        f"{text!r} is {_long(day_first)} read day first and {_long(month_first)} read month first,"
-        " and no date in the file decides",
-        where=f"{name}, line {line}, column {column}",
-        how="Settle it with --date-order dmy or --date-order mdy (or date_order in the mapping).",
-    )
-
-
-def _contradiction(proof: dict[DateOrder, tuple[int, str]], column: str, name: str) -> InputError:
-    (dmy_line, dmy), (mdy_line, mdy) = proof["dmy"], proof["mdy"]
-    return InputError(
-        f"{dmy!r} in line {dmy_line} can only be day first, {mdy!r} in line {mdy_line} only month first",
-        where=f"{name}, column {column}",
-        how="Settle it with --date-order dmy or --date-order mdy; the dates that do not fit are then rejected.",
-    )
-
-
-def _long(day: date) -> str:
-    return f"{day.day} {day:%B %Y}"
-
-
-def _numeric_date(text: str) -> re.Match[str] | None:
-    return _NUMERIC.fullmatch(text.partition(" ")[0].partition("T")[0].rstrip(","))
 
 
 # --- local times ---
@@ -319,12 +257,8 @@ def _day(year: int, month: int, day: int, text: str) -> date:
         raise RowFault("there is no such day", detail=shown(text)) from None
 
 
-def _year(text: str) -> int:
-    return int(text) if len(text) == 4 else 2000 + int(text)
-
-
 def _month(word: str, text: str) -> int:
-    number = _MONTHS.get(word[:3].lower())
+    number = MONTHS.get(word[:3].lower())
     if number is None:
         raise RowFault("not a date", detail=shown(text))
     return number

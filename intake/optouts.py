@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from sqlalchemy import select
 
+from intake.bulk import take_optouts_turn
 from intake.calls import find_organisation
 from intake.formats import Table, open_table
 from intake.mapping import guessed
+from intake.rejects import RejectsFile, kept_at
 from intake.reports import ImportReport, begin, file_sha256, keep
-from intake.rows import Row, RowFault, not_a_row, shown
+from intake.rows import Row, RowFault, not_a_row
 from intake.sealed import LONGEST_CONTACT, canonical_email
 from survey import audit, phones
 from survey import optouts as ground
@@ -21,6 +25,8 @@ from survey.errors import InputError, NotFound
 from survey.models import ImportKind, OptOut, OptOutSource, Organisation
 
 KINDS = ("phone", "email")
+# As many contacts are written at once.
+BATCH = 1_000
 EXTENSION = "phones with an extension (the whole number is left alone)"
 
 
@@ -44,7 +50,9 @@ def add(organisation_key: str, contact: str, *, actor: str) -> Recorded:
     Commits. Raises InputError for what is neither, NotFound for an unknown organisation.
     """
     organisation = find_organisation(organisation_key)
-    recorded = _record(_contact(contact, "", organisation), organisation, OptOutSource.COMMAND)
+    asked = _contact(contact, "", organisation)
+    new = ground.add(organisation.id, asked.kind, asked.mark, OptOutSource.COMMAND)
+    recorded = Recorded(asked.kind, new, asked.had_extension)
     if recorded.new:
         audit.record(actor, "opt-out added", organisation, kind=recorded.kind)
     db.session.commit()
@@ -68,23 +76,31 @@ def remove(organisation_key: str, contact: str, *, actor: str) -> str:
     return found.kind
 
 
-def import_optouts(path: Path, organisation_key: str, *, actor: str) -> ImportReport:
+def import_optouts(path: Path, organisation_key: str, *, actor: str, rejects: Path | None = None) -> ImportReport:
     """Takes in a file with the column `contact` and, if wanted, `kind`. Commits.
 
-    One already in force counts as unchanged. Raises InputError where the file cannot be read.
+    One already in force counts as unchanged. `rejects` is where rejected rows go (default: the data folder): line,
+    column and reason, never the contact. Raises InputError where the file cannot be read.
     """
     organisation = find_organisation(organisation_key)
     table = open_table(path)
     columns = guessed(table.header, ("contact", "kind"))
     if "contact" not in columns:
         raise InputError("has no column 'contact'", where=f"{table.name}, header")
+    places = {field: table.header.index(name) for field, name in columns.items()}
     report = ImportReport(ImportKind.OPTOUTS, table.name, file_sha256(path))
-    begin(report, organisation.id, actor)
-    _take(table, {field: table.header.index(name) for field, name in columns.items()}, organisation, report)
-    report.notes.update(table.notes)
-    keep(report, finished=True)
-    audit.record(actor, "opt-outs imported", organisation, new=report.new, rejected=report.rejected)
-    db.session.commit()
+    try:
+        import_id = begin(report, organisation.id, actor)
+        with RejectsFile(rejects or kept_at(import_id), ()) as rejects_file:
+            rejects_file.check([path])
+            _Taking(table, places, organisation, report, rejects_file).take()
+        report.rejects_file = rejects_file.written
+        report.notes.update(table.notes)
+        keep(report, finished=True)
+        audit.record(actor, "opt-outs imported", organisation, new=report.new, rejected=report.rejected)
+        db.session.commit()
+    finally:
+        db.session.rollback()  # what was not committed: none of it, when it broke off
     return report
 
 
@@ -111,32 +127,50 @@ def line(optout: dict[str, Any]) -> str:
     return f"{optout['id']:>6}  {optout['kind']:<5}  {optout['source']:<9}  since {optout['created_at']}{lifted}"
 
 
-def _take(table: Table, columns: dict[str, int], organisation: Organisation, report: ImportReport) -> None:
-    for row in table.rows():
-        try:
-            recorded = _take_row(row, columns, organisation)
-        except RowFault as fault:
-            report.count_rejected(f"line {row.line}", fault.column, fault.reason, fault.text)
-        except InputError as error:
-            report.count_rejected(f"line {row.line}", "contact", error.what)
-        else:
-            (report.count_new if recorded.new else report.count_unchanged)()
-            report.notes[EXTENSION] += recorded.had_extension
+class _Taking:
+    """The rows of one file on their way in. Whichever column a contact stands in, nothing of a row is ever told."""
 
+    def __init__(
+        self,
+        table: Table,
+        places: dict[str, int],
+        organisation: Organisation,
+        report: ImportReport,
+        rejects: RejectsFile,
+    ) -> None:
+        self._table, self._places, self._organisation = table, places, organisation
+        self._report, self._rejects = report, rejects
 
-def _take_row(row: Row, columns: dict[str, int], organisation: Organisation) -> Recorded:
-    if row.fault:
-        raise not_a_row(row.fault)
-    kind = row.cells[columns["kind"]].strip().casefold() if "kind" in columns else ""
-    if kind and kind not in KINDS:
-        raise RowFault("the kind is neither phone nor email", column="kind", detail=shown(kind))
-    contact = _contact(row.cells[columns["contact"]].strip(), kind, organisation)
-    return _record(contact, organisation, OptOutSource.IMPORT)
+    def take(self) -> None:
+        take_optouts_turn(self._organisation.id)
+        contacts = self._contacts()
+        while batch := list(islice(contacts, BATCH)):
+            kinds = {contact.mark: contact.kind for contact in batch}
+            new = len(ground.add_all(self._organisation.id, kinds, OptOutSource.IMPORT))
+            self._report.count(new=new, unchanged=len(batch) - new)
+            self._report.notes[EXTENSION] += sum(contact.had_extension for contact in batch)
 
+    def _contacts(self) -> Iterator[_Contact]:
+        """The contacts of the good rows; the others are rejected on the way."""
+        for row in self._table.rows():
+            try:
+                yield self._read(row)
+            except RowFault as fault:
+                self._reject(row, fault)
+            except InputError as error:
+                self._reject(row, RowFault(error.what, column="contact"))
 
-def _record(contact: _Contact, organisation: Organisation, source: OptOutSource) -> Recorded:
-    new = ground.add(organisation.id, contact.kind, contact.mark, source)
-    return Recorded(contact.kind, new, contact.had_extension)
+    def _read(self, row: Row) -> _Contact:
+        if row.fault:
+            raise not_a_row(row.fault)
+        kind = row.cells[self._places["kind"]].strip().casefold() if "kind" in self._places else ""
+        if kind and kind not in KINDS:
+            raise RowFault("the kind is neither phone nor email", column="kind")
+        return _contact(row.cells[self._places["contact"]].strip(), kind, self._organisation)
+
+    def _reject(self, row: Row, fault: RowFault) -> None:
+        self._report.count_rejected(f"line {row.line}", fault.column, fault.reason, fault.text)
+        self._rejects.add(row.line, fault.column, fault.text, ())
 
 
 def _contact(contact: str, kind: str, organisation: Organisation) -> _Contact:

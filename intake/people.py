@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -12,7 +13,7 @@ from sqlalchemy import Text, func, null, or_, select, true, type_coerce, update
 from intake.bulk import copy_rows, is_any, new_ids
 from intake.call_rows import IncomingCall
 from intake.journal import Journal
-from intake.sealed import Contact
+from intake.said import NOTHING, SAID, Order, Teller, Told, noted, order_from, order_of, outdoes, together
 from survey.db import db
 from survey.models import Call, Customer
 
@@ -20,31 +21,16 @@ _COLUMNS = (
     *("id", "organisation_id", "phone", "phone_index", "email", "email_index"),
     *("language", "relay", "consents_to_calls", "said_by"),
 )
-# What calls say of a customer: the field that says it, and the columns that keep it.
-_SAID = {
-    "email_index": ("email", "email_index"),
-    "language": ("language",),
-    "relay": ("relay",),
-    "consents_to_calls": ("consents_to_calls",),
-}
+NOBODY = "rows that say what a customer wishes, but not who that is: no phone, no email, no call of theirs (left out)"
 
-# When a call ended, its id, and the stamp of its record: the later one knows better.
-Order = tuple[datetime, str, str]
+Key = bytes
 
 
-class _Told(NamedTuple):
-    """What some calls say of one customer: the latest of them, and of each field the latest that says it.
+class Known(NamedTuple):
+    """A call that is stored: its customer, and whether it has had its draw."""
 
-    `apart` is None where all is said by the latest.
-    """
-
-    newest: Order
-    contact: Contact
-    apart: Mapping[str, Order] | None
-
-    @property
-    def by(self) -> Mapping[str, Order]:
-        return dict.fromkeys(_fields(self.contact), self.newest) if self.apart is None else self.apart
+    customer_id: int | None
+    settled: bool
 
 
 class _Stored(NamedTuple):
@@ -59,94 +45,123 @@ class _Stored(NamedTuple):
     said_by: dict[str, Any] | None
     newest_end: datetime | None
     newest_id: str | None
-    newest_stamp: datetime | None
+    newest_source: str | None
 
     @property
     def newest(self) -> Order | None:
-        return None if self.newest_end is None else _as_order(self.newest_end, self.newest_id or "", self.newest_stamp)
+        if self.newest_end is None:
+            return None
+        return self.newest_end, self.newest_id or "", "", self.newest_source or "", False
 
     def said(self, field: str) -> Order | None:
-        """The order of the call that said what is stored of a field; None where none did."""
-        if given := (self.said_by or {}).get(field):
-            return datetime.fromisoformat(given[0]), given[1], given[2]
+        """The record that said what is stored of a field; None where none did."""
+        if note := (self.said_by or {}).get(field):
+            return order_from(note)
         # A relay nobody spoke of is stored as "no"; where a call said no, it is noted.
         said = self.relay if field == "relay" else getattr(self, field) is not None
         return self.newest if said else None
 
 
 def customer_ids(
-    organisation_id: int, calls: Sequence[IncomingCall], settled: Collection[str], journal: Journal
-) -> dict[bytes, int]:
+    organisation_id: int,
+    source: str,
+    plain: Sequence[IncomingCall],
+    others: Sequence[IncomingCall],
+    known: Mapping[str, Known],
+    journal: Journal,
+    notes: Counter[str],
+) -> dict[Key, int]:
     """The customer of each call by its contact's key, made or brought up to date where needed.
 
-    `settled` are the external ids of calls that have had their draw: what is said of them now changes no customer, or
-    invitations could be led elsewhere afterwards.
+    `plain` are new calls of one record each; `others` are records of calls that are stored (`known`, by external id),
+    come in legs or come several times. What is said by calls that have had their draw changes no customer, or
+    invitations could be led elsewhere afterwards. A record that names nobody speaks of its call's customer; where that
+    one is not known either, it is counted in `notes`.
 
-    Of each field the latest call that says anything of it counts, and nothing known is erased. So the order in which
+    Of each field the latest record that says anything of it counts, and nothing known is erased. So the order in which
     files arrive makes no difference. The caller has taken its turn.
     """
-    wanted = _told(calls)
-    telling = _told(call for call in calls if call.external_id not in settled) if settled else wanted
-    stored = _stored(organisation_id, wanted)
-    ids = {key: customer.id for key, customer in stored.items()}
-    missing = []
-    for key, told in wanted.items():
-        customer = stored.get(key)
-        if customer is None:
-            missing.append((key, told))
-        elif (teller := telling.get(key)) is not None:
-            _bring_up_to_date(customer, teller, journal)
-    return ids | _insert(organisation_id, missing)
-
-
-def _told(calls: Iterable[IncomingCall]) -> dict[bytes, _Told]:
-    by_key: dict[bytes, list[IncomingCall]] = {}
-    for call in calls:
+    told: dict[Key, list[Teller]] = {}
+    for call in plain:
         if call.contact is not None and (key := call.contact.key) is not None:
-            by_key.setdefault(key, []).append(call)
-    return {key: _together(calls) for key, calls in by_key.items()}
+            told.setdefault(key, []).append((order_of(call, source), call.contact))
+        elif call.wishes is not None:
+            notes[NOBODY] += 1
+    phones = [key for key, tellers in told.items() if tellers[0][1].phone_index]
+    emails = [key for key, tellers in told.items() if not tellers[0][1].phone_index]
+    for call in others:
+        if call.contact is not None and (key := call.contact.key) is not None:
+            (phones if call.contact.phone_index else emails).append(key)
+    homes = {about.customer_id for about in known.values() if about.customer_id is not None and not about.settled}
+    stored = _stored(organisation_id, phones, emails, sorted(homes))
+    unclear, silent = _tell(told, source, others, known, {customer.id: key for key, customer in stored.items()}, notes)
+    for key, tellers in told.items():
+        if key in stored:
+            _bring_up_to_date(stored[key], together(tellers, key not in unclear), journal)
+    missing = [
+        (key, together([*silent.get(key, ()), *told.get(key, ())], key not in unclear and key not in silent))
+        for key in dict.fromkeys([*told, *silent])
+        if key not in stored
+    ]
+    return {key: customer.id for key, customer in stored.items()} | _insert(organisation_id, missing)
 
 
-def _together(calls: list[IncomingCall]) -> _Told:
-    if len(calls) == 1:  # as it mostly is
-        (call,) = calls
-        assert call.contact is not None
-        return _Told(_order(call), call.contact, None)
-    calls.sort(key=_order)
-    contact, by = Contact(), dict[str, Order]()
-    for call in calls:
-        assert call.contact is not None
-        contact = call.contact.over(contact)
-        by |= dict.fromkeys(_fields(call.contact), _order(call))
-    return _Told(_order(calls[-1]), contact, by)
+def _tell(
+    told: dict[Key, list[Teller]],
+    source: str,
+    others: Sequence[IncomingCall],
+    known: Mapping[str, Known],
+    keys: Mapping[int | None, Key],
+    notes: Counter[str],
+) -> tuple[set[Key], dict[Key, list[Teller]]]:
+    """Adds to `told` what other than plain records say; `keys` are those of stored customers by id.
+
+    Returns the customers whose latest call cannot be told from the ends of these records, and what calls say that have
+    had their draw.
+    """
+    unclear: set[Key] = set()
+    silent: dict[Key, list[Teller]] = {}
+    named = {call.external_id: call.contact.key for call in others if call.contact is not None and call.contact.key}
+    times = Counter(call.external_id for call in others)
+    for call in others:
+        about = known.get(call.external_id)
+        key = None if call.contact is None else call.contact.key
+        teller = order_of(call, source), call.contact or call.wishes or NOTHING
+        if about is not None and about.settled:
+            if key is not None:
+                silent.setdefault(key, []).append(teller)
+            continue
+        home = None if about is None else keys.get(about.customer_id)
+        customer = key or named.get(call.external_id) or home
+        if customer is None:
+            notes[NOBODY] += call.wishes is not None
+            continue
+        told.setdefault(customer, []).append(teller)
+        if call.leg is not None or times[call.external_id] > 1:
+            unclear.add(customer)
+        if home is not None and (home != customer or (call.contact is not None and key is None)):
+            told.setdefault(home, [])  # the call may be theirs no more
+            unclear.add(home)
+    return unclear, silent
 
 
-def _fields(said: Contact) -> list[str]:
-    return [field for field in _SAID if getattr(said, field) is not None]
-
-
-def _order(call: IncomingCall) -> Order:
-    return _as_order(call.ended_at, call.external_id, call.recorded_at)
-
-
-def _as_order(ended_at: datetime, external_id: str, recorded_at: datetime | None) -> Order:
-    return ended_at, external_id, "" if recorded_at is None else recorded_at.isoformat()
-
-
-def _stored(organisation_id: int, wanted: Mapping[bytes, _Told]) -> dict[bytes, _Stored]:
-    by_phone = [key for key, told in wanted.items() if told.contact.phone_index]
-    by_email = [key for key, told in wanted.items() if not told.contact.phone_index]
+def _stored(
+    organisation_id: int, phones: Sequence[Key], emails: Sequence[Key], ids: Sequence[int]
+) -> dict[Key, _Stored]:
+    """The customers with these phones, with these emails and no phone, and with these ids."""
     conditions = []
-    if by_phone:
-        conditions.append(is_any(Customer.phone_index, by_phone))
-    if by_email:
-        conditions.append(Customer.phone_index.is_(None) & is_any(Customer.email_index, by_email))
+    if phones:
+        conditions.append(is_any(Customer.phone_index, phones))
+    if emails:
+        conditions.append(Customer.phone_index.is_(None) & is_any(Customer.email_index, emails))
+    if ids:
+        conditions.append(is_any(Customer.id, ids))
     if not conditions:
         return {}
     latest = (
-        select(Call.ended_at, Call.external_id, Call.recorded_at)
+        select(Call.ended_at, Call.external_id, Call.source)
         .where(Call.customer_id == Customer.id)
-        .order_by(Call.ended_at.desc(), Call.external_id.collate("C").desc())
+        .order_by(Call.ended_at.desc(), Call.external_id.collate("C").desc(), Call.source.collate("C").desc())
         .limit(1)
         .lateral()
     )
@@ -169,7 +184,7 @@ def _stored(organisation_id: int, wanted: Mapping[bytes, _Told]) -> dict[bytes, 
     return {row[0]: _Stored(*row[1:]) for row in rows}
 
 
-def _insert(organisation_id: int, missing: Sequence[tuple[bytes, _Told]]) -> dict[bytes, int]:
+def _insert(organisation_id: int, missing: Sequence[tuple[bytes, Told]]) -> dict[bytes, int]:
     if not missing:
         return {}
     ids = new_ids(Customer, len(missing))
@@ -181,21 +196,15 @@ def _insert(organisation_id: int, missing: Sequence[tuple[bytes, _Told]]) -> dic
     return {key: id for id, (key, _) in zip(ids, missing, strict=True)}
 
 
-def _first(told: _Told) -> str | None:
+def _first(told: Told) -> str | None:
     """The `said_by` of a customer who is new."""
-    if told.apart is None and told.contact.relay is not False:
+    if told.apart is None and told.plain and told.contact.relay is not False:
         return None
-    noted = _noted(told.by, told.newest, told.contact.relay)
-    return json.dumps(noted) if noted else None
+    note = noted(told.by, max(told.orders) if told.plain else None, told.contact.relay)
+    return json.dumps(note) if note else None
 
 
-def _noted(by: Mapping[str, Order], newest: Order, relay: bool | None) -> dict[str, Any] | None:
-    """What has to be remembered of who said what: all that the latest call did not say, and a "no" to relay."""
-    apart = {field for field, order in by.items() if order != newest} | ({"relay"} if relay is False else set())
-    return {field: [by[field][0].isoformat(), *by[field][1:]] for field in sorted(apart & by.keys())} or None
-
-
-def _bring_up_to_date(stored: _Stored, told: _Told, journal: Journal) -> None:
+def _bring_up_to_date(stored: _Stored, told: Told, journal: Journal) -> None:
     changes = _changes(stored, told)
     if not changes:
         return
@@ -209,15 +218,32 @@ def _bring_up_to_date(stored: _Stored, told: _Told, journal: Journal) -> None:
     )
 
 
-def _changes(stored: _Stored, told: _Told) -> dict[str, Any]:
-    """What the calls say otherwise than the stored customer, as far as they know better."""
-    by = {field: order for field in _SAID if (order := stored.said(field)) is not None}
-    better = [field for field, order in told.by.items() if field not in by or order >= by[field]]
-    by |= {field: told.by[field] for field in better}
+def _changes(stored: _Stored, told: Told) -> dict[str, Any]:
+    """What the records say otherwise than the stored customer, as far as they know better."""
+    by = {field: order for field in SAID if (order := stored.said(field)) is not None}
+    told_by = told.by
+    better = [field for field, order in told_by.items() if field not in by or outdoes(order, by[field])]
+    by |= {field: told_by[field] for field in better}
     changes: dict[str, Any] = {}
     for field in better:
         if getattr(told.contact, field) != getattr(stored, field):
-            changes |= {column: getattr(told.contact, column) for column in _SAID[field]}
-    newest = told.newest if stored.newest is None else max(stored.newest, told.newest)
-    said_by = _noted(by, newest, changes.get("relay", stored.relay) if "relay" in by else None)
+            changes |= {column: getattr(told.contact, column) for column in SAID[field]}
+    relay = changes.get("relay", stored.relay) if "relay" in by else None
+    said_by = noted(by, _newest(stored, told), relay)
+    if stored.said_by:
+        stays = {field: note for field, note in stored.said_by.items() if field not in better}
+        said_by = (said_by or {}) | stays or None
     return changes if said_by == stored.said_by else changes | {"said_by": said_by}
+
+
+def _newest(stored: _Stored, told: Told) -> Order | None:
+    """The order of the customer's latest call once the records are in; None where that cannot be told."""
+    before = stored.newest
+    if not told.plain:
+        return None
+    if before is None:
+        return max(told.orders)
+    newest = max(before, *told.orders)
+    # The latest so far, when it comes again with an earlier end, leaves its place to one that is not looked up.
+    corrected = any(order[1:4] == newest[1:4] and order != newest for order in told.orders)
+    return None if corrected else newest

@@ -14,12 +14,14 @@ from datetime import date, datetime
 from itertools import islice
 from pathlib import Path
 
+from intake import remarks
 from intake.call_rows import CallReader, IncomingCall, SiteFacts
-from intake.calls import PEEK, CallOptions, open_calls, reading_of
+from intake.calls import PEEK, CallOptions, find_organisation, open_calls, reading_of, source_of
 from intake.discreet import discreet
 from intake.mapping import CallMapping
 from intake.moments import Moments, is_numeric_date
 from intake.reading import Reading
+from intake.reports import file_sha256
 from intake.rows import Row, RowFault
 from intake.sealed import Contact
 from survey.errors import InputError
@@ -72,7 +74,8 @@ class Preview:
 
     `format` is the kind of file, `columns` lead from our field to the file's column as used. `undecided` says why the
     file's dates cannot be read without being told their order, with examples of both readings; empty when they can.
-    `answered` counts what the first 200 rows say in the column of that name. `more` tells that rows follow those shown.
+    `answered` counts what the first 200 rows say in the column of that name, `remarks` are sentences on the file as a
+    whole: columns it lacks, or does not need, and where it came in before. `more` tells that rows follow those shown.
     """
 
     format: str
@@ -82,6 +85,7 @@ class Preview:
     undecided: str
     readings: Sequence[DateReading]
     answered: Counter[str]
+    remarks: Sequence[str] = ()
 
     @property
     def taken(self) -> int:
@@ -110,7 +114,16 @@ def preview(path: Path, options: CallOptions, rows: int = ROWS) -> Preview:
         undecided=undecided,
         readings=_readings(reading) if undecided else [],
         answered=_words(reading),
+        remarks=_remarks(reading, path, options),
     )
+
+
+def _remarks(reading: Reading, path: Path, options: CallOptions) -> list[str]:
+    said = remarks.of_columns(reading)
+    with suppress(InputError):  # no source is said yet
+        source = source_of(reading, options)
+        said += remarks.of_other_sources(find_organisation(options.organisation).id, file_sha256(path), source)
+    return said
 
 
 def _in_order(reading: Reading, options: CallOptions) -> tuple[Reading, str]:
@@ -154,7 +167,7 @@ def _as_read(call: IncomingCall, site: SiteFacts, external_id: str, agent: str) 
         contact=_masked(call.contact),
         contact_fault=call.contact_fault or "",
         language=call.language or "",
-        internal=call.internal,
+        internal=bool(call.internal),
     )
 
 

@@ -119,7 +119,8 @@ def _batches(rows: Iterator[Row]) -> Iterator[list[Row]]:
     size = 0
     while some := list(islice(rows, min(STEP, CHUNK - len(batch)))):
         batch += some
-        size += sum(map(len, chain.from_iterable(row.cells for row in some)))
+        # An empty cell takes room, too.
+        size += sum(len(row.cells) for row in some) + sum(map(len, chain.from_iterable(row.cells for row in some)))
         if len(batch) >= CHUNK or size >= MOST_CHARACTERS:
             yield batch
             batch, size = [], 0

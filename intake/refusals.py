@@ -17,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from intake.discreet import discreet
+from intake.file_names import writable
 from intake.reports import file_sha256
 from survey import clock
 from survey.db import db
@@ -81,7 +82,7 @@ def noted(
         yield
     except AftercallError as refusal:
         if not dry_run and file.exists():
-            attempt = Attempt(file.name, sha256_if_readable(file), kind, door, organisation, actor, begun)
+            attempt = Attempt(writable(file.name), sha256_if_readable(file), kind, door, organisation, actor, begun)
             note(attempt, refusal)
         raise
 

@@ -12,10 +12,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO
 
+from survey import settings
 from survey.errors import InputError
 
-# What a spreadsheet would run as a formula is kept from it by a leading apostrophe.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+# What a spreadsheet would run as a formula is kept from it by a leading apostrophe. The signs are those of
+# https://owasp.org/www-community/attacks/CSV_Injection, full-width ones too.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 
 class RejectsFile:
@@ -47,8 +49,12 @@ class RejectsFile:
         if self._file is None:
             self._file = self.path.open("w", encoding="utf-8", newline="")
             self._writer = csv.writer(self._file)
-            self._writer.writerow(["line", "column", "reason", *self._header])
-        self._writer.writerow([line, column, *map(_harmless, [reason, *cells])])
+            self._write(["line", "column", "reason", *self._header])
+        self._write([str(line), column, reason, *cells])
+
+    def _write(self, cells: Sequence[str]) -> None:
+        """The one way into the file. Names of columns are the file's own texts, as the cells below them are."""
+        self._writer.writerow(map(_harmless, cells))
 
     @property
     def written(self) -> str | None:
@@ -69,5 +75,13 @@ class RejectsFile:
             self._file.close()
 
 
+def kept_at(import_id: int) -> Path:
+    """Where an import's rejects file lies in the data folder, which is made where it is missing."""
+    folder = settings.current().aftercall_data / "rejects"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / f"import-{import_id}.csv"
+
+
 def _harmless(text: str) -> str:
-    return f"'{text}" if text.startswith(_FORMULA) else text.replace("\0", "")
+    text = text.replace("\0", "")
+    return f"'{text}" if text.startswith(_FORMULA) else text

@@ -17,6 +17,19 @@ from survey.errors import InputError, Refused
 from survey.models import ImportKind, ImportRecord
 
 FIRST = 10
+# What a program's rows have in the place of a file's name.
+NO_FILE = "-"
+# Reasons that tell by themselves which column they are of.
+TELLING = ("unknown ", "several ")
+NOT_TEXT, SAVE_AS = "not UTF-8", "Save the file as CSV UTF-8, and hand it in again."
+# What can be done about rows of a file of calls, by the beginning of their reason: on the command line, in the console.
+REMEDIES: Mapping[str, tuple[str, str]] = {
+    "unknown agent": (
+        "Put them into the roster, or let agents be made: --create-agents.",
+        "Put them into the roster, or hand the file in again and let agents be made.",
+    ),
+    NOT_TEXT: (SAVE_AS, SAVE_AS),
+}
 # Of rejects that differ so many are told apart, so that memory stays flat; a file rarely has a dozen.
 MOST_DISTINCT = 1_000
 
@@ -57,8 +70,10 @@ class Change:
 class ImportReport:
     """What an import did (or, dry, would do). read = new + updated + unchanged + rejected.
 
-    `notes` counts oddities that were settled by a stated rule; `rejects` and `changes` are the first ten of each;
-    `alike` has the rejects that differ, by column and reason; `import_id` is None after a dry run.
+    `notes` counts oddities that were settled by a stated rule; `remarks` are sentences on the file as a whole;
+    `rejects` and `changes` are the first ten of each; `alike` has the rejects that differ, by column and reason;
+    `import_id` is None after a dry run. `contacts` counts the rows of a contacts file, and `contacts_rejected` are the
+    first ten kinds of its rejects.
     """
 
     kind: ImportKind
@@ -73,11 +88,13 @@ class ImportReport:
     rejected: int = 0
     rejected_by: Counter[str] = field(default_factory=Counter)
     notes: Counter[str] = field(default_factory=Counter)
+    remarks: list[str] = field(default_factory=list)
     rejects: list[Reject] = field(default_factory=list)
     alike: dict[tuple[str, str], Alike] = field(default_factory=dict)
     changes: list[Change] = field(default_factory=list)
     rejects_file: str | None = None
     contacts: dict[str, int] | None = None
+    contacts_rejected: list[Alike] | None = None
 
     @property
     def nothing_taken(self) -> bool:
@@ -108,10 +125,11 @@ class ImportReport:
         return len(self.changes) < FIRST
 
     def count_rejected(self, where: str, column: str, reason: str, text: str = "") -> None:
-        """`reason` is the sentence counted by; `text` the same with this row's detail."""
+        """`reason` is the sentence counted by, of calls with its column; `text` the same with this row's detail."""
         self.read += 1
         self.rejected += 1
-        self.rejected_by[reason] += 1
+        with_column = self.kind is ImportKind.CALLS and column and not reason.startswith(TELLING)
+        self.rejected_by[f"{column}: {reason}" if with_column else reason] += 1
         if len(self.rejects) < FIRST:
             self.rejects.append(Reject(where, column, text or reason))
         kind = column, text or reason
@@ -139,14 +157,24 @@ class ImportReport:
         lines.append(f"{rows}. There would be {fates}." if would else f"{rows}: {fates}.")
         if self.contacts is not None:
             lines.append(f"Contacts: {self._joined(self.contacts)}.")
+            lines += [f"  contacts, {alike.line}" for alike in self.contacts_rejected or ()]
+        lines += [noted(remark) for remark in self.remarks]
         lines += [noted(note, count, would=would) for note, count in (+self.notes).items()]
         reject = "Would reject" if would else "Rejected"
-        lines += [f"{reject} {count:,}: {reason}." for reason, count in self.rejected_by.most_common(FIRST)]
+        lines += [
+            f"{reject} {count:,}: {self._mended(reason)}" for reason, count in self.rejected_by.most_common(FIRST)
+        ]
         lines += [f"  {alike.line}" for alike in self.most_rejected]
         lines += [f"  {'would change' if would else 'changed'} {c.what}: {', '.join(c.fields)}" for c in self.changes]
         if self.rejects_file:
             lines.append(f"Every rejected row: {self.rejects_file}")
+        if self.import_id is not None and self.kind is ImportKind.CALLS:
+            lines.append(f"It is import {self.import_id}; to undo it: flask imports undo {self.import_id}")
         return lines
+
+    def _mended(self, reason: str) -> str:
+        """A reason as a sentence, and what can be done about it."""
+        return f"{reason}. {remedy(self.kind, reason)}".strip()
 
     def _joined(self, contacts: Mapping[str, int]) -> str:
         """What became of a contacts file's rows; in a dry run they were only read."""
@@ -159,14 +187,31 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def noted(note: str, count: int, *, would: bool = False) -> str:
+def remedy(kind: ImportKind, reason: str, *, console: bool = False) -> str:
+    """What can be done about rows rejected for that reason (as `rejected_by` has it), as a sentence; or nothing."""
+    bare = reason.rpartition(": ")[2]
+    for beginning, told in REMEDIES.items() if kind is ImportKind.CALLS else ():
+        if bare.startswith(beginning):
+            return told[console]
+    return ""
+
+
+def file_told(name: str) -> str:
+    """An import's file name for a person."""
+    return "from a program" if name == NO_FILE else name
+
+
+def noted(note: str, count: int = 0, *, would: bool = False) -> str:
     """A note for a person. Its number stands behind it, because the note's own words speak of many.
 
-    `would`: of a dry run, which made nobody.
+    `would`: of a dry run, which made nobody. Without a number it is a remark, a sentence by itself.
     """
+    if not count:
+        return f"Note: {note}"
+    how = f" {SAVE_AS}" if NOT_TEXT in note else ""
     if not would:
-        return f"Note: {note}: {count:,}."
-    return f"Would be noted: {note.replace('agents made', 'agents who would be made', 1)}: {count:,}."
+        return f"Note: {note}: {count:,}.{how}"
+    return f"Would be noted: {note.replace('agents made', 'agents who would be made', 1)}: {count:,}.{how}"
 
 
 def begin(report: ImportReport, organisation_id: int | None, actor: str, source: str = "") -> int:
@@ -199,7 +244,7 @@ def keep(report: ImportReport, *, finished: bool = False) -> None:
             **counts,
             rejected_by=dict(report.rejected_by),
             rejects_file=report.rejects_file,
-            notes=dict(+report.notes),
+            notes=dict(+report.notes) | dict.fromkeys(report.remarks, 0),
             finished_at=clock.now() if finished else None,
         )
         .execution_options(synchronize_session=False)

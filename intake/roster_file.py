@@ -12,6 +12,7 @@ from typing import Annotated, Any, Generic, TypeVar
 from phonenumbers import SUPPORTED_REGIONS
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from intake.file_names import check_name
 from intake.formats import open_table
 from intake.mapping import faults, read_toml
 from intake.rows import RowFault
@@ -170,6 +171,7 @@ def read_roster(path: Path, assignments: Path | None = None) -> RosterFile:
 
     Raises InputError where a file as a whole cannot be read or the organisation is faulty; a faulty entry is `bad`.
     """
+    check_name(path)
     given = read_toml(path)
     _check_tables(given, path.name)
     bad: list[Bad] = []

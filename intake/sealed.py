@@ -33,11 +33,6 @@ class Contact(NamedTuple):
         """What makes two contacts one customer: the phone, or the email where there is none. None: neither is known."""
         return self.phone_index or self.email_index
 
-    def over(self, older: Contact) -> Contact:
-        """This contact, its gaps filled from an older one."""
-        gaps = {name: value for name, value in older._asdict().items() if getattr(self, name) is None}
-        return self._replace(**gaps)
-
 
 class _Phone(NamedTuple):
     sealed: str | None

@@ -13,16 +13,17 @@ from sqlalchemy import select, text
 
 from intake.bulk import take_turn
 from intake.calls import find_organisation
+from intake.discreet import columns_told, discreet
 from intake.formats import Table, open_table
 from intake.mapping import DateOrder, guessed, positions
 from intake.moments import Moments, order_shown_by
-from intake.rejects import RejectsFile
+from intake.rejects import RejectsFile, kept_at
 from intake.reports import FIRST, ImportReport, begin, file_sha256, keep
 from intake.rows import Row, RowFault
 from intake.staff import roster_names
 from intake.total_history import stood_before
 from intake.total_rows import FIELDS, TotalsReader
-from survey import audit, clock, settings
+from survey import audit, clock
 from survey.db import db
 from survey.errors import InputError, NotFound
 from survey.models import Call, ImportKind, Organisation, Site
@@ -158,7 +159,7 @@ class _Import:
         import_id = begin(self.report, self.organisation.id, actor, self.source)
         dry_run = self.report.dry_run
         with RejectsFile(
-            None if dry_run else _rejects_path(import_id), [self.table.header[p] for p in self.reader.places.values()]
+            None if dry_run else kept_at(import_id), [self.table.header[p] for p in self.reader.places.values()]
         ) as file:
             self.rejects = file
             self._stage()
@@ -191,9 +192,12 @@ class _Import:
                 self._reject(row, RowFault(CAME_TWICE if twice[row.line] else CONTRADICTED))
 
     def _reject(self, row: Row, fault: RowFault) -> None:
-        self.report.count_rejected(f"line {row.line}", fault.column, fault.reason, fault.text)
-        cells = [row.cells[place] if row.cells else "" for place in self.reader.places.values()]
-        self.rejects.add(row.line, fault.column, fault.text, cells)
+        """Contacts that have slipped into the columns are masked."""
+        told = discreet(fault.text, self.organisation.country)
+        self.report.count_rejected(f"line {row.line}", fault.column, fault.reason, told)
+        texts = (row.cells[place] if row.cells else "" for place in self.reader.places.values())
+        cells = [discreet(text, self.organisation.country) for text in texts]
+        self.rejects.add(row.line, fault.column, told, cells)
 
     def _store(self, import_id: int) -> dict[str, Any]:
         """Brings the stored totals up to date and counts what became of each row; returns what was counted before."""
@@ -239,7 +243,7 @@ def _places(table: Table, has_site: bool) -> dict[str, int]:
             raise InputError(
                 f"has no column for {what}",
                 where=f"{table.name}, header",
-                how=f"It has: {', '.join(filter(None, table.header))}.",
+                how=columns_told(table.header),
             )
     if {"starts_at", "ends_at"} <= places.keys():
         return {name: place for name, place in places.items() if name not in ("date", "hour")}
@@ -265,9 +269,3 @@ def sites_and(organisation: Organisation, key: str | None) -> tuple[dict[str, Si
         known = ", ".join(sorted(site.key for site in sites)) or "none"
         raise NotFound(f"there is no site {key!r}", how=f"The organisation's sites: {known}.")
     return {name.casefold(): site for site in sites for name in (site.name, site.key)}, chosen
-
-
-def _rejects_path(import_id: int) -> Path:
-    folder = settings.current().aftercall_data / "rejects"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder / f"import-{import_id}.csv"

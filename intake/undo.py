@@ -100,7 +100,7 @@ def undo(import_id: int, *, actor: str, organisation_id: int | None = None) -> U
     is undone already, is no import of calls, one of its calls has had its draw, or a later import changed one of them.
     """
     record = _locked(import_id, organisation_id)
-    _check(record)
+    check(record)
     assert record.organisation_id is not None
     report = UndoReport(import_id, repeated_by=_repeating(record))
     moved = list(db.session.scalars(_changed(Assignment, import_id).where(ImportChange.before.is_not(None)).distinct()))
@@ -118,11 +118,9 @@ def undo(import_id: int, *, actor: str, organisation_id: int | None = None) -> U
 
 def _locked(import_id: int, organisation_id: int | None) -> ImportRecord:
     """The import, while neither another import nor a draw of the organisation is going on."""
-    record = db.session.get(ImportRecord, import_id, populate_existing=True)
-    if record is None or (organisation_id is not None and record.organisation_id != organisation_id):
-        raise NotFound(f"there is no import {import_id}", how="flask imports list shows them.")
-    if record.kind is not ImportKind.CALLS or record.organisation_id is None:
-        raise Refused(f"import {import_id} is one of {record.kind}", how="Only an import of calls can be undone.")
+    record = found(import_id, organisation_id)
+    _check_kind(record)
+    assert record.organisation_id is not None
     # The order in which a draw and an import take them: the organisation's row, then the turn.
     lock = select(Organisation.id).where(Organisation.id == record.organisation_id)
     with waiting("a draw of this organisation"):
@@ -132,7 +130,22 @@ def _locked(import_id: int, organisation_id: int | None) -> ImportRecord:
     return record
 
 
-def _check(record: ImportRecord) -> None:
+def found(import_id: int, organisation_id: int | None = None) -> ImportRecord:
+    """The import as it is now. Raises NotFound for none, or one of another organisation than `organisation_id`."""
+    record = db.session.get(ImportRecord, import_id, populate_existing=True)
+    if record is None or (organisation_id is not None and record.organisation_id != organisation_id):
+        raise NotFound(f"there is no import {import_id}", how="flask imports list shows them.")
+    return record
+
+
+def _check_kind(record: ImportRecord) -> None:
+    if record.kind is not ImportKind.CALLS or record.organisation_id is None:
+        raise Refused(f"import {record.id} is one of {record.kind}", how="Only an import of calls can be undone.")
+
+
+def check(record: ImportRecord) -> None:
+    """Raises Refused, as `undo` would, where the import cannot be undone."""
+    _check_kind(record)
     if record.undone_at is not None:
         raise Refused(f"import {record.id} is undone already, by {record.undone_by}")
     its = or_(Call.import_id == record.id, Call.id.in_(_changed(Call, record.id)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
@@ -29,6 +29,18 @@ def add(organisation_id: int, kind: str, index: bytes, source: OptOutSource, sur
         index_elements=["organisation_id", "contact_index"], index_where=OptOut.removed_at.is_(None)
     )
     return db.session.execute(row.returning(OptOut.id)).first() is not None
+
+
+def add_all(organisation_id: int, kinds: Mapping[bytes, str], source: OptOutSource) -> set[bytes]:
+    """Records the opt-outs of many contacts (index to kind) at once; returns the indexes of those not in force yet."""
+    if not kinds:
+        return set()
+    same = {"organisation_id": organisation_id, "source": source, "created_at": clock.now()}
+    row = insert(OptOut).values([{**same, "contact_index": index, "kind": kind} for index, kind in kinds.items()])
+    row = row.on_conflict_do_nothing(
+        index_elements=["organisation_id", "contact_index"], index_where=OptOut.removed_at.is_(None)
+    )
+    return set(db.session.scalars(row.returning(OptOut.contact_index)))
 
 
 def add_customer(customer: Customer, kinds: Iterable[str], source: OptOutSource, survey_id: int | None = None) -> None:

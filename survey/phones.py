@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 
 import phonenumbers
@@ -22,6 +23,9 @@ REFUSED_TYPES = {
 }
 # Whoever has one may still ask to be left alone.
 MAY_BE_LEFT_ALONE = {PhoneNumberType.PERSONAL_NUMBER, PhoneNumberType.PAGER}
+_LETTER = re.compile(r"[^\W\d_]")
+_SCHEME = re.compile(r"\s*tel:", re.IGNORECASE)
+_EXTENSION = re.compile(r"[^\W\d_]+[.:=]?\s*\d+#?\s*$")
 # The most digits of a text message's short code, the longest short number that people write where a phone is asked for.
 LONGEST_SHORT = 6
 # Two dozen countries share this calling code; of these two alone an area code is but a part.
@@ -32,8 +36,9 @@ def canonical(raw: str, country: str) -> str:
     """The number as E.164. `country` (ISO 3166 alpha-2) applies where the number has no + prefix.
 
     Raises InputError for what cannot be a customer's own phone: unreadable, short, invalid, toll-free, premium and the
-    like, personal numbers and pagers; and for a number with an extension. Without it a call would reach the
-    switchboard, so somebody else, and two people of one company would pass for one customer.
+    like, personal numbers and pagers; for a number with letters, since an O is no 0, and read as on a telephone's keys
+    it would be somebody else's; and for one with an extension. Without it a call would reach the switchboard, so
+    somebody else, and two people of one company would pass for one customer.
     """
     number, kind = _readable(raw, country)
     _check_kind(kind)
@@ -60,11 +65,19 @@ def _readable(raw: str, country: str) -> tuple[PhoneNumber, int]:
         number = phonenumbers.parse(raw, country)
     except phonenumbers.NumberParseException:
         raise InputError("is not a phone number", how="Give it as +, country code, number.") from None
+    if _LETTER.search(raw) and _has_letters(raw, number):
+        raise InputError("has letters in it", how="Give it in digits alone.")
     # A million rows come through here. The kind is unknown just where the number is not valid, so it is asked once.
     kind = phonenumbers.number_type(number)
     if kind == PhoneNumberType.UNKNOWN:
         raise _not_valid(number)
     return number, kind
+
+
+def _has_letters(raw: str, number: PhoneNumber) -> bool:
+    """Whether it has other letters than those of "tel:" and of a word for its extension."""
+    rest = _SCHEME.sub("", raw, count=1) if _SCHEME.match(raw) else raw
+    return bool(_LETTER.search(_EXTENSION.sub("", rest) if number.extension is not None else rest))
 
 
 def _check_kind(kind: int) -> None:

@@ -11,9 +11,10 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from threading import Timer
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 
 from survey.db import db
+from survey.models import Organisation
 
 # Any number no other advisory lock of ours uses.
 _LOCK = 0x1A7F
@@ -75,6 +76,16 @@ def import_under_way(organisation_id: int) -> Iterator[None]:
             yield
         finally:
             connection.execute(select(func.pg_advisory_unlock_shared(_LOCK, func.hashint8(organisation_id))))
+
+
+def importing() -> set[int]:
+    """The organisations for which an import is under way, or waits for a draw to end."""
+    held = text(
+        "EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 2 AND mode = 'ShareLock'"
+        " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+        " AND classid = CAST(:lock AS oid) AND objid = CAST(hashint8(organisations.id) AS oid))"
+    ).bindparams(lock=_LOCK)
+    return set(db.session.scalars(select(Organisation.id).where(held)))
 
 
 def begin_draw(organisation_id: int, *, wait: bool) -> bool:

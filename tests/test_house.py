@@ -63,6 +63,7 @@ LOCKS = {
     4203: "migrations/env.py",
     4204: "scheduler/leadership.py",
     4205: "intake/drop_folder.py",
+    0x1A7D: "intake/bulk.py",
     0x1A7E: "intake/bulk.py",
     0x1A7F: "survey/turns.py",
     0x1A81: "console/uploads.py",

@@ -8,23 +8,28 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
 from typing import Protocol
 
+from intake.file_names import check_name
 from intake.formats.amazon_connect import AmazonConnect
 from intake.formats.asterisk import Asterisk
 from intake.formats.delimited import Delimited
 from intake.formats.freeswitch import FreeSwitch
 from intake.formats.genesys import Genesys
 from intake.formats.json_values import JsonValues
+from intake.formats.packed import check_unpacked
 from intake.formats.twilio_events import Twilio
-from intake.formats.workbook import Workbook
-from intake.rows import Row
+from intake.formats.workbook import Workbook, sheet_names
+from intake.rows import Row, shown
 from survey.errors import InputError
 
 HEAD_BYTES = 64 * 1024
+MOST_SHEETS = 10
 
 
 class Format(Protocol):
@@ -109,19 +114,44 @@ def open_table(path: Path, format_name: str | None = None) -> Table:
 
     Raises InputError when there is no such file, it is empty, has no rows, or is of no known format.
     """
+    check_name(path)
     head = _head(path)
+    check_unpacked(path, head)
     chosen = _named(format_name) if format_name else next((f for f in FORMATS if f.recognises(head)), None)
     if chosen is None:
         raise InputError("is neither delimited text nor an Excel workbook", where=path.name, how="Save it as CSV.")
     notes: Counter[str] = Counter()
     rows = chosen.rows(path, notes)
-    header = next(rows, None)
-    if header is None:
-        raise InputError("is empty", where=path.name, how="It must have a header and rows.")
-    if next(rows, None) is None:
-        nothing = "has a header but no rows" if isinstance(chosen, Delimited | Workbook) else "holds no call"
-        raise InputError(nothing, where=path.name, how="There is nothing to take in.")
+    header, first = next(rows, None), next(rows, None)
+    with naming_its_sheet(path, chosen):
+        if header is None:
+            raise InputError("is empty", where=path.name, how="It must have a header and rows.")
+        if first is None:
+            nothing = "has a header but no rows" if isinstance(chosen, Delimited | Workbook) else "holds no call"
+            raise InputError(nothing, where=path.name, how="There is nothing to take in.")
     return Table(path.name, tuple(name.strip() for name in header.cells), path, chosen, notes)
+
+
+def sheet_told(path: Path, chosen: Format | None) -> str:
+    """Which sheet of a workbook is read and which are not, as sentences; empty where there is only one to read."""
+    first, *others = (sheet_names(path) if isinstance(chosen, Workbook) else []) or [""]
+    if not others:
+        return ""
+    rest = ", ".join(map(shown, others[:MOST_SHEETS])) + (" and more" if len(others) > MOST_SHEETS else "")
+    return f"Only the first sheet is read, {shown(first)}. Not read: {rest}."
+
+
+@contextmanager
+def naming_its_sheet(source: object, chosen: Format | None) -> Iterator[None]:
+    """A refusal out of the block says which sheet of the workbook was read, where it has several."""
+    try:
+        yield
+    except InputError as refusal:
+        if not isinstance(source, Path) or not (said := sheet_told(source, chosen)):
+            raise
+        told = copy(refusal)
+        told.how = f"{refusal.how} {said} Put the sheet with the calls first.".strip()
+        raise told from None
 
 
 def given_table(rows: Sequence[Mapping[str, object]]) -> Table:

@@ -21,6 +21,10 @@ from survey.errors import InputError
 STRAY_NULS = 4
 DELIMITERS = ",;\t|"
 LONGEST_LINE = 1_000_000
+LONG = f"is longer than {LONGEST_LINE:,} characters"
+LINE_ENDS = ("\n", "\r")
+# As many as a workbook may have.
+MOST_COLUMNS = 16_384
 # As much of a first line as shows which delimiter it has.
 LONGEST_LOOK = 10_000
 NOT_UTF8 = "lines with bytes that are not UTF-8 (read as \ufffd)"
@@ -69,34 +73,67 @@ def encoding_of(head: bytes) -> str:
     return "utf-8-sig"
 
 
+class TooLong(csv.Error):
+    """A row, over several lines, of more characters than are kept."""
+
+
 class Lines:
-    """The lines of a file with their numbers; one that is far too long is cut out, so that memory stays flat."""
+    """The lines of a file with their numbers; one that is far too long is cut out, so that memory stays flat.
+
+    So is a row of several lines, where whoever reads rows says when one begins: `next` then raises TooLong.
+    """
 
     def __init__(self, file: TextIO, notes: Counter[str]) -> None:
         self._file, self._notes = file, notes
         self.number = 0
         self.too_long = False
+        # The characters of the row so far; None where lines are no parts of rows.
+        self._of_row: int | None = None
+        self._cut_in_an_end = False
+
+    def begin_row(self) -> None:
+        """The next line is the first of a row."""
+        self.too_long, self._of_row = False, 0
 
     def __iter__(self) -> Lines:
         return self
 
     def __next__(self) -> str:
-        line = self._file.readline(LONGEST_LINE)
+        line = self._piece()
         if not line:
             raise StopIteration
         self.number += 1
-        if len(line) == LONGEST_LINE and not line.endswith("\n"):
-            self.too_long = True
+        cut = _is_cut(line)
+        if cut:
             self._skip_rest()
+        if self._of_row:
+            self._of_row += len(line)
+            if self._of_row > LONGEST_LINE:
+                raise TooLong
+        elif cut:
+            self.too_long = True
             return "\n"
+        elif self._of_row is not None:
+            self._of_row = len(line)
         if "\ufffd" in line:
             self._notes[NOT_UTF8] += 1
         return line
 
     def _skip_rest(self) -> None:
-        while rest := self._file.readline(LONGEST_LINE):
-            if rest.endswith("\n"):
-                return
+        while _is_cut(self._piece()):
+            pass
+
+    def _piece(self) -> str:
+        """A line, or as much of it as is kept at once. A line end is one, also where a cut went through it."""
+        piece = self._file.readline(LONGEST_LINE)
+        if piece == "\n" and self._cut_in_an_end:
+            piece = self._file.readline(LONGEST_LINE)
+        self._cut_in_an_end = len(piece) == LONGEST_LINE and piece.endswith("\r")
+        return piece
+
+
+def _is_cut(piece: str) -> bool:
+    return len(piece) == LONGEST_LINE and not piece.endswith(LINE_ENDS)
 
 
 def _rows(lines: Lines, name: str) -> Iterator[Row]:
@@ -105,11 +142,18 @@ def _rows(lines: Lines, name: str) -> Iterator[Row]:
         return
     delimiter = _delimiter(first)
     try:
-        yield Row(lines.number, next(csv.reader([first], delimiter=delimiter, strict=True)))
+        header = Row(lines.number, next(csv.reader([first], delimiter=delimiter, strict=True)))
     except csv.Error as error:
         raise InputError(
             f"the header cannot be read: {error}", where=f"{name}, line {lines.number}", how="Is a quote not closed?"
         ) from None
+    if len(header.cells) > MOST_COLUMNS:
+        raise InputError(
+            f"the header has {len(header.cells):,} columns; {MOST_COLUMNS:,} are the most that are read",
+            where=f"{name}, line {lines.number}",
+            how="Is it a table at all? Leave out the columns that are not needed.",
+        )
+    yield header
     yield from _split(lines, delimiter)
 
 
@@ -122,15 +166,18 @@ def _split(lines: Lines, delimiter: str) -> Iterator[Row]:
 
 def _next_row(reader: Iterator[list[str]], lines: Lines) -> Row | None:
     """The next row; one that breaks the rules of CSV comes with its fault, and the reader goes on behind it."""
-    start, lines.too_long = lines.number + 1, False
+    start = lines.number + 1
+    lines.begin_row()
     try:
         cells = next(reader)
     except StopIteration:
         return None
+    except TooLong:
+        return Row(start, (), f"{LONG}; is a quote not closed?{_span(start, lines)}")
     except csv.Error as error:
         return Row(start, (), f"cannot be split into columns ({error}); is a quote not closed?{_span(start, lines)}")
     if lines.too_long:
-        return Row(start, (), f"is longer than {LONGEST_LINE:,} characters")
+        return Row(start, (), LONG)
     return Row(start, cells)
 
 
@@ -143,7 +190,7 @@ def _header_line(lines: Lines, name: str) -> str | None:
     for line in lines:
         if lines.too_long:
             raise InputError(
-                f"the header is longer than {LONGEST_LINE:,} characters",
+                f"the header {LONG}",
                 where=f"{name}, line {lines.number}",
                 how="Is it a table at all? Its first line must name the columns.",
             )

@@ -6,6 +6,7 @@ import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date, datetime, time, timedelta
 from itertools import repeat
 from pathlib import Path
@@ -15,6 +16,7 @@ from xml.etree.ElementTree import ParseError
 from openpyxl import load_workbook
 from openpyxl.utils.exceptions import InvalidFileException
 
+from intake.formats import workbook_limits
 from intake.rows import Row
 from survey.errors import InputError
 
@@ -33,6 +35,7 @@ UNREADABLE = (
     ValueError,
     EOFError,
     OSError,
+    RuntimeError,
 )
 # How a sheet's XML marks a formula, and how much of it is looked at in one go.
 FORMULA_MARKS, LOOK = (b"<f>", b"<f "), 1_000_000
@@ -50,14 +53,14 @@ class Workbook:
     def rows(self, path: Path, notes: Counter[str], header: Sequence[str] = ()) -> Iterator[Row]:
         try:
             _check_archive(path)
+            workbook_limits.check(path)
             yield from _rows(path, notes)
         except UNREADABLE:
             raise InputError("is not a readable Excel workbook", where=path.name, how="Save it as CSV.") from None
 
 
 def _rows(path: Path, notes: Counter[str]) -> Iterator[Row]:
-    book = load_workbook(path, read_only=True, data_only=True)
-    try:
+    with _opened(path, data_only=True) as book:
         sheet = book.worksheets[0]
         notes[FURTHER_SHEETS] += len(book.worksheets) - 1
         sheet.reset_dimensions()  # what the file says about its size may be wrong, and would cut rows off
@@ -71,19 +74,36 @@ def _rows(path: Path, notes: Counter[str]) -> Iterator[Row]:
                 yield Row(number, (), f"a formula has no result (in {without}; open the workbook and save it again)")
             elif any(cells):
                 yield Row(number, _trimmed(cells) + [""] * (width - len(_trimmed(cells))))
-    finally:
-        book.close()
+
+
+@contextmanager
+def _opened(path: Path, **how: bool) -> Iterator[Any]:
+    """The workbook, streaming. It is handed over as an open file: by its path openpyxl goes by the name's ending."""
+    with path.open("rb") as file:
+        book = load_workbook(file, read_only=True, **how)
+        try:
+            yield book
+        finally:
+            book.close()
+
+
+def sheet_names(path: Path) -> list[str]:
+    """The names of a workbook's sheets of cells, the one that is read first; none where it cannot be read."""
+    try:
+        _check_archive(path)
+        workbook_limits.check(path)
+        with _opened(path) as book:
+            return [str(sheet.title) for sheet in book.worksheets]
+    except (InputError, *UNREADABLE):
+        return []
 
 
 def _formulas(path: Path) -> Iterator[Iterable[Any]]:
     """The rows of the same sheet, with the formulas that results were worked out from."""
-    book = load_workbook(path, read_only=True)
-    try:
+    with _opened(path) as book:
         sheet = book.worksheets[0]
         sheet.reset_dimensions()
         yield from sheet.iter_rows()
-    finally:
-        book.close()
 
 
 def _has_formulas(path: Path) -> bool:

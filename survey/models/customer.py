@@ -16,8 +16,9 @@ class Customer(Base):
 
     One customer per phone, or per email where there is no phone.
     `relay` is for customers who use a relay service (waits are doubled); `consents_to_calls` null means not known.
-    `said_by` holds, of what not the latest call said, which call did: field to [end, id, stamp]. So a call that
-    comes in late changes what earlier calls said and not what later ones did.
+    `said_by` holds, of what not the latest call said, or a leg or a version did, which record it was: field to
+    [stamp or end, id, leg, source, whether it is a stamp]. So a record that comes in late changes what earlier ones
+    said and not what later ones did.
     """
 
     __tablename__ = "customers"

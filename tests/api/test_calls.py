@@ -68,7 +68,7 @@ def test_the_import_has_its_record(pbx: Program) -> None:
     assert told["import"] == kept.id
     assert (kept.file_name, kept.source, kept.actor, len(kept.sha256)) == ("-", "pbx", "api:pbx", 64)
     assert (kept.read, kept.new, kept.rejected) == (3, 1, 2) and kept.finished_at is not None
-    assert kept.rejected_by == {"not a duration": 1, "is text, no object": 1}
+    assert kept.rejected_by == {"talk_seconds: not a duration": 1, "is text, no object": 1}
 
 
 def test_the_same_batch_twice_changes_nothing(pbx: Program) -> None:
@@ -99,6 +99,16 @@ def test_a_call_that_comes_twice_in_a_batch_is_one_call(pbx: Program) -> None:
         "unchanged",
     ]
     assert samples.stored()["c1"].talk_seconds == 20
+
+
+@pytest.mark.parametrize("beside", [[], [call("c2", queue="billing", internal=False, topic="bills")]])
+def test_what_its_neighbours_give_changes_no_call(pbx: Program, beside: list[Any]) -> None:
+    pbx.send([call(queue="sales", internal=True)])
+    assert fates(pbx.send([call(), *beside]))[0] == "unchanged"
+    assert (samples.stored()["c1"].queue, samples.stored()["c1"].internal) == ("sales", True)
+    # One with a newer stamp counts as a whole: what it leaves out is empty.
+    assert fates(pbx.send([call(recorded_at="2026-03-11T16:00:00"), *beside]))[0] == "updated"
+    assert (samples.stored()["c1"].queue, samples.stored()["c1"].internal) == (None, False)
 
 
 def test_legs_are_one_call_and_each_has_its_result(pbx: Program) -> None:

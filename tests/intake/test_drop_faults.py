@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import resource
@@ -27,7 +28,7 @@ from scheduler.leadership import Leadership
 from survey.clock import ManualClock
 from survey.db import db
 from survey.errors import InputError, Refused
-from survey.models import ImportRecord
+from survey.models import AuditEntry, ImportRecord
 from survey.settings import current
 from tests.intake import samples
 from tests.intake.dropping import CALLS, NORTH, ROW, Drop, laid, names, opened
@@ -327,6 +328,37 @@ def test_a_fault_of_ours_fails_the_file_and_tells_no_secrets(
     assert taken.place == "failed/a.csv" and "a fault of this service" in taken.lines()[1]
     assert "0101" not in (feed / "failed" / "a.csv.report.txt").read_text()
     assert "a file of the drop folder met a fault of this service" in [line["event"] for line in lines(logged)]
+
+
+@pytest.mark.parametrize("kind", ["calls", "totals", "optouts"])
+def test_a_file_without_a_header_puts_no_contact_into_log_trail_or_report(
+    drop: Drop, logged: io.StringIO, kind: str
+) -> None:
+    """Its first row stands where the names of columns should be."""
+    feed = drop.feed(f'kind = "{kind}"\norganisation = "acme"\n' + ("" if kind == "optouts" else 'site = "north"\n'))
+    laid(feed, text="17,2026-03-02 09:00,60,Jo Doe,2125550101,jo@example.com\n18,,60,,,mo@example.com\n")
+    (taken,) = drop.picked().taken
+    beside = "".join(path.read_text() for path in (feed / "failed").glob("*.report.*"))
+    trail = str([entry.detail for entry in db.session.query(AuditEntry)])
+    assert taken.failed and "has no column" in logged.getvalue() and "has no column" in beside
+    for said in (logged.getvalue(), beside, trail, str(taken.lines())):
+        assert "5550101" not in said and "jo@" not in said and "Doe" not in said
+
+
+def test_whatever_a_refusal_says_the_log_and_the_report_say_it_masked(
+    drop: Drop, logged: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    feed = drop.feed()
+    laid(feed)
+
+    def refused(of: Feed, path: Path) -> ImportReport:
+        raise InputError("is odd: 212-555-0101", where="calls.csv, jo@example.com", how="Is it +442079460123?")
+
+    monkeypatch.setattr(drop_folder, "IMPORTERS", {FeedKind.CALLS: refused})
+    drop.picked()
+    for said in (logged.getvalue(), (feed / "failed" / "calls.csv.report.txt").read_text()):
+        assert "is odd: ••••••••01" in said.encode().decode("unicode_escape" if "\\u" in said else "utf-8")
+        assert "0101" not in said and "jo@" not in said and "0123" not in said
 
 
 # --- the scheduler's chore ---

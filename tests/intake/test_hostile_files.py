@@ -112,7 +112,7 @@ def test_bytes_that_are_not_utf8_are_reported_and_the_row_kept(tmp_path: Path) -
 
 def test_an_id_that_is_not_utf8_is_no_id(tmp_path: Path) -> None:
     text = samples.HEADER.encode() + b"\n\xe9,amy,2026-03-02 09:00,60\n"
-    assert samples.taken(samples.written(tmp_path, text)).rejected_by == {"not UTF-8": 1}
+    assert samples.taken(samples.written(tmp_path, text)).rejected_by == {"call_id: not UTF-8": 1}
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
@@ -167,6 +167,10 @@ def test_a_column_the_mapping_names_and_the_file_lacks(tmp_path: Path) -> None:
         samples.taken(samples.written(tmp_path, f"{samples.HEADER}\n{GOOD}\n"), {"columns": columns})
     assert "has no column 'Begin' (for started_at)" in str(refused.value)
     assert "It has: call_id, agent, started_at, talk_seconds." in str(refused.value)
+    with pytest.raises(InputError) as refused:
+        samples.taken(samples.written(tmp_path, f"17,2125550101,jo@example.com\n{GOOD}\n"), {"columns": columns})
+    said = str(refused.value)
+    assert "seems to have no header" in said and "5550101" not in said and "jo@" not in said
 
 
 @pytest.mark.parametrize(

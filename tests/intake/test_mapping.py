@@ -110,7 +110,7 @@ def test_words_that_mean_nothing_was_given(tmp_path: Path, word: str) -> None:
 
 def test_a_word_for_nothing_is_nothing_in_a_needed_column_too(tmp_path: Path) -> None:
     report = take(tmp_path, "A1,7,-,5,0,AGENT,amy,", "A1,8,9:00,5,0,-,amy,")
-    assert report.rejected_by == {"is empty": 1} and samples.stored()["A1/8"].answered
+    assert report.rejected_by == {"began: is empty": 1} and samples.stored()["A1/8"].answered
 
 
 @pytest.mark.parametrize("decides", ["", "28/02/2026"])

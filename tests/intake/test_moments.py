@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, time
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -37,7 +38,7 @@ def site(app: Flask, at_noon: ManualClock) -> None:
         *("31.03.2021", "31/03/2021", "3/31/21"),
     ],
 )
-def test_dates_with_one_reading(text: str) -> None:
+def test_dates_with_one_reading(at_noon: ManualClock, text: str) -> None:
     assert Moments().day(text, "Date") == date(2021, 3, 31)
 
 
@@ -53,9 +54,13 @@ def test_dates_with_one_reading(text: str) -> None:
         ("2021-1-1-1", "not a date"),
         ("1" * 5000, "not a date"),
         ("", "not a date"),
+        ("26/02/25", "may be day first or year first"),
+        ("09/03/02", "may be day first, month first or year first"),
+        ("45/01/2021", "there is no such day"),
+        ("01/45/2021", "there is no such day"),
     ],
 )
-def test_what_is_no_date(text: str, reason: str) -> None:
+def test_what_is_no_date(at_noon: ManualClock, text: str, reason: str) -> None:
     with pytest.raises(RowFault) as refused:
         Moments().day(text, "Date")
     assert refused.value.reason == reason and refused.value.column == "Date"
@@ -227,6 +232,101 @@ def test_a_file_that_contradicts_itself_is_refused(site: None, tmp_path: Path) -
 
 def test_dates_that_read_the_same_either_way_need_no_order(site: None, tmp_path: Path) -> None:
     assert samples.counts(samples.taken(dated(tmp_path, "01/01/2026", "02/02/2026"))) == (2, 0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("dates", "readings", "options"),
+    [
+        (("26/02/25", "26/02/26", "26/03/01"), "26 February 2025 read day first and 25 February 2026 read year", "ymd"),
+        (
+            ("09/03/02",),
+            "9 March 2002 read day first, 3 September 2002 read month first and 2 March 2009 read year first",
+            "--date-order dmy, --date-order mdy or --date-order ymd (or date_order in the mapping)",
+        ),
+        # No day in any order, so it proves none.
+        (("01/02/2026", "02/02/2026", "45/01/2026"), "1 February 2026 read day first", "mdy"),
+        (("01/02/2026", "31/02/2026"), "1 February 2026 read day first", "mdy"),
+        (("01/02/2026", "01/99/2026"), "1 February 2026 read day first", "mdy"),
+        (("01/02/2026", "31/01/0026"), "1 February 2026 read day first", "mdy"),
+        # A month's name proves nothing for the dates without.
+        (("01/02/2026", "31-Jan-26"), "1 February 2026 read day first", "mdy"),
+    ],
+)
+def test_what_may_be_read_in_two_ways_is_refused(
+    site: None, tmp_path: Path, dates: tuple[str, ...], readings: str, options: str
+) -> None:
+    with pytest.raises(InputError) as refused:
+        samples.taken(dated(tmp_path, *dates))
+    assert readings in refused.value.what and "no date in the file decides" in refused.value.what
+    assert options in refused.value.how and "--date-order dmy" in refused.value.how
+    assert samples.stored() == {}
+
+
+@pytest.mark.parametrize(
+    ("decides", "order", "day"),
+    [
+        ("31/12/25", None, date(2025, 2, 26)),
+        ("26/02/2025", None, date(2025, 2, 26)),
+        ("2026-03-01", "ymd", date(2026, 2, 25)),
+        ("2026-03-01", "dmy", date(2025, 2, 26)),
+    ],
+)
+def test_a_date_with_its_year_in_two_digits_is_settled(
+    site: None, tmp_path: Path, decides: str, order: Any, day: date
+) -> None:
+    """31/12/25 read year first lies in the future, so it is day first."""
+    samples.taken(dated(tmp_path, "26/02/25", decides), date_order=order)
+    assert days()[0] == day
+
+
+@pytest.mark.parametrize(
+    ("dates", "order", "day"),
+    [
+        (("26-Feb-02", "28-Feb-26"), None, date(2002, 2, 26)),
+        (("26-Feb-02",), "ymd", date(2026, 2, 2)),
+        (("26-Feb-02",), "dmy", date(2002, 2, 26)),
+        (("26-Feb-02",), "mdy", date(2002, 2, 26)),
+        (("26-FEB-26",), None, date(2026, 2, 26)),
+        # The day of one digit is no year, so it decides for those behind it, however far.
+        ((*["1-Jan-21"] * 300, "10-Jan-21"), None, date(2021, 1, 1)),
+    ],
+)
+def test_so_is_one_that_names_its_month(
+    site: None, tmp_path: Path, dates: tuple[str, ...], order: Any, day: date
+) -> None:
+    assert samples.taken(dated(tmp_path, *dates), date_order=order).rejected == 0
+    assert days()[0] == day
+
+
+def test_with_a_time_of_day_behind_it_too(site: None, tmp_path: Path) -> None:
+    file = samples.written(tmp_path, samples.rows("1,amy,25/10/02 09:00,60"))
+    with pytest.raises(InputError, match="25 October 2002 read day first and 2 October 2025 read year first"):
+        samples.taken(file)
+    samples.taken(file, date_order="dmy")
+    assert days() == [date(2002, 10, 25)]
+
+
+@pytest.mark.parametrize(
+    ("order", "day"), [(None, date(2026, 3, 2)), ("ymd", date(2002, 3, 26)), ("mdy", date(2026, 3, 2))]
+)
+def test_with_the_months_name_in_the_middle_the_day_is_first(
+    site: None, tmp_path: Path, order: str | None, day: date
+) -> None:
+    samples.taken(dated(tmp_path, "02-Mar-26"), date_order=order)
+    assert days() == [day]
+
+
+def test_a_garbled_date_is_rejected_and_settles_nothing(site: None, tmp_path: Path) -> None:
+    report = samples.taken(dated(tmp_path, "01/02/2026", "45/01/2026"), date_order="mdy")
+    assert samples.counts(report) == (1, 0, 0, 1) and days() == [date(2026, 1, 2)]
+
+
+def test_a_constant_date_may_have_a_year_that_comes_first(site: None, tmp_path: Path) -> None:
+    file = samples.written(tmp_path, "call_id,time,talk_seconds\n1,09:00,60\n")
+    with pytest.raises(InputError, match="'26/02/25' is 2025-02-26 read day first and 2026-02-25 read year first"):
+        samples.taken(file, {"constants": {"date": "26/02/25"}})
+    samples.taken(file, {"constants": {"date": "26/02/25"}, "date_order": "ymd"})
+    assert days() == [date(2026, 2, 25)]
 
 
 def test_clock_changes_are_counted(site: None, tmp_path: Path) -> None:

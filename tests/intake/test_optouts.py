@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,9 @@ from survey.clock import ManualClock
 from survey.db import db
 from survey.errors import InputError, NotFound
 from survey.models import AuditEntry, ImportRecord, Organisation
-from tests import factories
+from tests import factories, statements
 from tests.intake import samples
+from tests.intake.test_cli import run
 
 
 @pytest.fixture(autouse=True)
@@ -55,6 +57,59 @@ def test_a_file_of_optouts(tmp_path: Path) -> None:
     assert "555" not in str(report.as_dict())
     assert db.session.query(ImportRecord).one().new == 2
     assert samples.counts(intake_optouts.import_optouts(tmp_path / "calls.csv", "acme", actor="jo")) == (0, 0, 3, 3)
+
+
+def test_every_rejected_row_is_kept_with_its_line_and_without_its_contact(tmp_path: Path) -> None:
+    """Whoever stands in such a row asked to be left alone, and must be found again."""
+    rows = "".join(f"{'2125550101' if line % 2 else f'12{line:07}'},phone\n" for line in range(2, 62))
+    report = intake_optouts.import_optouts(samples.written(tmp_path, f"contact,kind\n{rows}"), "acme", actor="jo")
+    assert samples.counts(report) == (1, 0, 29, 30) and report.rejects_file
+    kept = Path(report.rejects_file).read_text(encoding="utf-8").splitlines()
+    assert kept[0] == "line,column,reason"
+    assert kept[1:] == [f"{line},contact,phone: is not a valid phone number" for line in range(2, 62, 2)]
+    assert f"Every rejected row: {report.rejects_file}" in report.lines()
+    assert db.session.query(ImportRecord).one().rejects_file == report.rejects_file
+
+
+def test_the_rejects_may_go_to_a_file_of_ones_own(app: Flask, tmp_path: Path) -> None:
+    file, rejects = samples.written(tmp_path, "contact\n12\n212-555-0101\n"), tmp_path / "rejects.csv"
+    said = run(app, "optouts", "import", file, "--organisation", "acme", "--rejects", rejects)
+    assert said.exit_code == 0 and f"Every rejected row: {rejects}" in said.output
+    assert rejects.read_text() == "line,column,reason\n2,contact,phone: is not a valid phone number\n"
+    over = run(app, "optouts", "import", file, "--organisation", "acme", "--rejects", file)
+    assert over.exit_code == 1 and "would overwrite the file that is read" in over.output
+    assert db.session.query(ImportRecord).count() == 1
+
+
+@pytest.mark.parametrize("swapped", ["+12125550177", "jo@example.com", "212-555-0177"])
+def test_a_contact_in_the_column_of_kinds_is_not_told(app: Flask, tmp_path: Path, swapped: str) -> None:
+    file = samples.written(tmp_path, f"contact,kind\nphone,{swapped}\n")
+    said = run(app, "optouts", "import", file, "--organisation", "acme", "--json")
+    report = json.loads(said.output)
+    (reject,) = report["rejects"]
+    assert reject == {"where": "line 2", "column": "kind", "reason": "the kind is neither phone nor email"}
+    for told in (said.output, Path(report["rejects_file"]).read_text()):
+        assert "0177" not in told and "jo@" not in told
+
+
+def test_many_optouts_are_few_statements(tmp_path: Path) -> None:
+    def asked(count: int) -> int:
+        rows = "".join(f"caller{number}@example.com\n" for number in range(count))
+        with statements.counted() as made:
+            intake_optouts.import_optouts(samples.written(tmp_path, f"contact\n{rows}{rows}"), "acme", actor="jo")
+        return len(made)
+
+    few = asked(2)
+    assert asked(100) == few
+
+
+def test_a_contact_that_comes_twice_is_new_once_over_batches_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intake_optouts, "BATCH", 2)
+    rows = "a@example.com\nA@example.com\nb@example.com\na@example.com\nc@example.com\n"
+    report = intake_optouts.import_optouts(samples.written(tmp_path, f"contact\n{rows}"), "acme", actor="jo")
+    assert samples.counts(report) == (3, 0, 2, 0) and len(intake_optouts.listed("acme")) == 3
 
 
 @pytest.mark.parametrize("written", ["+1 212 555 0123 ext 5", "212-555-0123 x5", "+12125550123;ext=5", "2125550123 #5"])

@@ -142,6 +142,15 @@ def test_what_cannot_be_taken_is_rejected_with_line_column_and_reason(
     assert f"2,{column}," in Path(report.rejects_file).read_text()
 
 
+def test_contacts_that_slipped_into_a_column_are_masked(site: Site, tmp_path: Path) -> None:
+    report = taken(sheet(tmp_path, "2026-03-02,9,jo@example.com,2125550101", header="date,calls,hour,agent"))
+    assert report.rejected == 1 and report.rejects_file
+    kept = Path(report.rejects_file).read_text()
+    assert "2026-03-02" in kept
+    for told in (str(report.as_dict()), kept):
+        assert "jo@" not in told and "5550101" not in told
+
+
 def test_rows_without_a_site_need_one(site: Site, tmp_path: Path) -> None:
     file = sheet(tmp_path, ",2026-03-02,5", header="site,date,calls")
     assert reasons(taken(file, site=None, source="pbx")) == [("line 2", "site", "names no site")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -119,6 +120,61 @@ def test_a_number_of_the_centres_own_makes_a_stored_call_internal(site: Site) ->
     site.organisation.own_numbers = ["+1212555010"]
     db.session.commit()
     assert samples.counts(taken(version(1, recorded_at=""))) == (0, 1, 0, 0) and samples.stored()["c"].internal
+
+
+# --- what they say of their customer, and what they leave out ---
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+def test_the_newest_version_says_whether_calls_are_welcome(site: Site, order: Sequence[int]) -> None:
+    records = [
+        version(180, talk_seconds=7200, email="old@example.com", consents_to_calls="yes"),
+        version(240, talk_seconds=60, email="new@example.com", consents_to_calls="no"),
+        version(0, "d", started_at=NINE + timedelta(hours=1), email="d@example.com", recorded_at=""),
+    ]
+    for number in order:
+        taken(records[number])
+    assert snapshots.customers() == {"+12125550101": ("+12125550101", "new@example.com", "en", False, False)}
+
+
+@pytest.mark.parametrize("beside", [[], [version(0, "d", recorded_at="")]])
+def test_a_version_says_it_when_it_was_recorded(site: Site, beside: list[Record]) -> None:
+    taken(version(240, consents_to_calls="no"), *beside)
+    later = {"started_at": NINE + timedelta(hours=2), "recorded_at": ""}
+    taken(version(0, "e", consents_to_calls="yes", **later))
+    assert [customer[-1] for customer in snapshots.customers().values()] == [False]
+
+
+@pytest.mark.parametrize("leg", [None, "a"])
+def test_an_older_version_does_not_undo_a_later_no_without_a_stamp(site: Site, leg: str | None) -> None:
+    records = [
+        version(3, leg=leg, consents_to_calls=""),
+        version(0, leg=leg, recorded_at="", consents_to_calls="no"),
+        version(2, leg=leg, consents_to_calls="yes"),
+    ]
+    for together in (True, False):
+        snapshots.emptied("amy", "bob")
+        for batch in [records] if together else [[record] for record in records]:
+            taken(*batch)
+        assert [customer[-1] for customer in snapshots.customers().values()] == [False]
+
+
+@pytest.mark.parametrize("leg", [None, "a"])
+def test_an_internal_call_stays_one_where_a_record_does_not_say(site: Site, leg: str | None) -> None:
+    said = [version(0, recorded_at="", leg=leg, internal=internal) for internal in ("yes", "", "no", "")]
+    found = []
+    for record in said:
+        taken(record)
+        found.append(samples.stored()["c"].internal)
+    assert found == [True, True, False, False]
+
+
+def test_the_newest_version_is_internal_only_when_it_says_so(site: Site) -> None:
+    for order in ([1, 2], [2, 1]):
+        snapshots.emptied("amy", "bob")
+        for number in order:
+            taken(version(number, internal="yes" if number == 1 else ""))
+        assert not samples.stored()["c"].internal
 
 
 @st.composite
