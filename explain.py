@@ -13,7 +13,6 @@ from console import story
 from console.scope import Scope
 from scheduler import explain as scheduling
 from scheduler.sampling import fraction
-from survey import clock
 from survey.clock import iso
 from survey.commands import PoliteGroup, emit, json_option
 from survey.errors import InputError
@@ -106,10 +105,7 @@ def draw(key_hex: str, source: str, external_id: str, rate: str | None, as_json:
 @json_option
 def call(call_id: int, as_json: bool) -> None:
     """The whole story of a call: draw, attempts, answers, what it came to, and what the plan says of it."""
-    told = list(story.read(EVERY_ORGANISATION, call_id).moments)
-    plan = scheduling.explain_plan(call_id, clock.now())
-    if plan is not None:
-        told = sorted([*told, story.Moment(plan.at, 40, plan.title, plan.text)], key=lambda m: (m.at, m.order))
+    told = story.read(EVERY_ORGANISATION, call_id).moments
     report = [{"at": m.at, "title": m.title, "text": m.text, "facts": dict(m.facts)} for m in told]
     emit(report, [_line(m) for m in told], as_json)
 

@@ -35,7 +35,9 @@ from survey.models import (
     Survey,
 )
 
-LOST_AFTER = timedelta(minutes=10)
+# A job is done at its turn, or taken over within a minute from a worker that died; one that failed (its database went
+# away) never comes. Should it come after all, its turn is over and its attempt goes back.
+LOST_AFTER = timedelta(minutes=2)
 LATE_BY = timedelta(seconds=30)
 # No call is begun so near the end of the hours that it could ring on after it: the longest ring is a minute, and one
 # whose fate is in doubt is found at Twilio within a minute and a half, to be cancelled there if it is still queued.

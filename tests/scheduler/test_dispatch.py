@@ -11,7 +11,7 @@ from flask import Flask
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session, scoped_session
 
-from scheduler.dispatch import claim_due, deliver, sweep_lost, tick
+from scheduler.dispatch import LOST_AFTER, claim_due, deliver, sweep_lost, tick
 from survey import attempts, clock, lifecycle, optouts
 from survey.clock import ManualClock
 from survey.db import db
@@ -143,9 +143,9 @@ def test_when_enqueuing_fails_nothing_is_claimed(due: Attempt) -> None:
 def test_a_lost_job_is_planned_again_but_a_begun_attempt_never_is(due: Attempt, at_noon: ManualClock) -> None:
     lost = queued(due)
     begun = make.attempt(make.survey(plan_at=None), state=AttemptState.DIALLING, claimed_at=NOON).id
-    at_noon.move_to(NOON + timedelta(minutes=10))
+    at_noon.move_to(NOON + LOST_AFTER)
     assert sweep_lost() == 0
-    at_noon.move_to(NOON + timedelta(minutes=10, seconds=1))
+    at_noon.move_to(NOON + LOST_AFTER + timedelta(seconds=1))
     assert sweep_lost() == 1
     assert again(lost).state is AttemptState.PLANNED
     assert again(begun).state is AttemptState.DIALLING
