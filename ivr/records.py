@@ -14,7 +14,7 @@ from survey.models import Answer, Attempt, Disposition, OptOutSource, Outcome
 # What we were only told or assumed, and may have to correct.
 BY_THE_NETWORK = (Outcome.HUNG_UP, Outcome.UNKNOWN)
 ASSUMED = (Outcome.UNKNOWN,)
-# No call of Twilio's lasts longer than a day (twilio.com/docs/voice/api/call-resource, TimeLimit).
+# Our own TimeLimit ends a call after ten minutes: whatever claims to be longer than a day is kept as a day.
 MOST_SECONDS = 86_400
 
 

@@ -1,7 +1,7 @@
 """Calls that must no longer ring: what Twilio has not dialled yet when the calling hours end is cancelled there.
 
 Twilio queues what is above the account's calls per second, for up to a day, and says nothing of a call that is
-cancelled in its queue (twilio.com/docs/voice/api/call-resource).
+cancelled in its queue (source: Twilio's documentation of the Call resource).
 """
 
 from __future__ import annotations

@@ -16,11 +16,12 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import select, tuple_, update
 
 from scheduler import campaign_plan
+from scheduler.frame import meeting
 from survey import audit, clock
 from survey.calendars import day_start
 from survey.db import db
 from survey.errors import InputError, Refused
-from survey.models import Campaign, CampaignState, Sampling, SamplingRate, Site, Survey
+from survey.models import Campaign, CampaignState, Sampling, SamplingRate, Survey
 
 # What a field may still change after the launch, and what that does.
 CONTACT = "calls and emails not yet begun"
@@ -184,12 +185,9 @@ def _launched_for_then(campaign: Campaign, ends_on: date) -> list[str]:
         db.session.scalars(
             select(Campaign.key)
             .where(
-                Campaign.organisation_id == campaign.organisation_id,
+                *meeting(campaign, campaign.ends_on + timedelta(days=1), ends_on),
                 tuple_(Campaign.launched_at, Campaign.id) > tuple_(campaign.launched_at, campaign.id),
                 Campaign.state != CampaignState.CLOSED,
-                Campaign.starts_on <= ends_on,
-                Campaign.ends_on > campaign.ends_on,
-                Campaign.sites.any(Site.id.in_([site.id for site in campaign.sites])),
             )
             .order_by(Campaign.key)
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, false, func, not_, or_, select, tuple_
@@ -106,16 +106,23 @@ def _days(campaign: Campaign, zone: str) -> tuple[datetime, datetime]:
     return day_start(campaign.starts_on, zone), day_start(campaign.ends_on + timedelta(days=1), zone)
 
 
+def meeting(campaign: Campaign, first: date, last: date) -> tuple[ColumnElement[bool], ...]:
+    """The conditions on Campaign for having a site in common with this one, and days from `first` to `last`."""
+    return (
+        Campaign.organisation_id == campaign.organisation_id,
+        Campaign.starts_on <= last,
+        Campaign.ends_on >= first,
+        Campaign.sites.any(Site.id.in_([site.id for site in campaign.sites])),
+    )
+
+
 def _launched_before(campaign: Campaign) -> Sequence[Campaign]:
     """Campaigns of the organisation launched earlier that share a site with this one and whose days meet its own."""
     return db.session.scalars(
         select(Campaign)
         .where(
-            Campaign.organisation_id == campaign.organisation_id,
+            *meeting(campaign, campaign.starts_on, campaign.ends_on),
             tuple_(Campaign.launched_at, Campaign.id) < tuple_(campaign.launched_at, campaign.id),
-            Campaign.starts_on <= campaign.ends_on,
-            Campaign.ends_on >= campaign.starts_on,
-            Campaign.sites.any(Site.id.in_([site.id for site in campaign.sites])),
         )
         .order_by(Campaign.launched_at, Campaign.id)
     ).all()

@@ -160,16 +160,24 @@ def _roster(campaign: Campaign, days: Days) -> dict[int, list[Assignment]]:
 
 
 def _weeks_left(site: Site, days: Days, until: date, weekdays: Mapping[int, int]) -> Fraction:
-    """Public holidays count as days without calls: where there are some all the same, more come than were expected."""
-    last = min(days.last, until, days.last if site.closed_on is None else site.closed_on - DAY)
+    last = min(days.last, until)
+    return weeks_to_come(days.first, last, weekdays, days_off(site, days.first, last))
+
+
+def days_off(site: Site, first: date, last: date) -> frozenset[date]:
+    """The days from `first` to `last` that are taken to bring no calls: public holidays, days closed, all once closed.
+
+    Where some come on a holiday all the same, there are more than were expected.
+    """
     calendar = site.calendar
-    ahead = [days.first + n * DAY for n in range((last - days.first).days + 1)]
-    off = {
+    days = (first + n * DAY for n in range((last - first).days + 1))
+    return frozenset(
         day
-        for day in ahead
-        if day in calendar.closed or (calendar.holiday(day) is not None and day not in calendar.opened)
-    }
-    return weeks_to_come(days.first, last, weekdays, off)
+        for day in days
+        if day in calendar.closed
+        or (calendar.holiday(day) is not None and day not in calendar.opened)
+        or (site.closed_on is not None and day >= site.closed_on)
+    )
 
 
 def _calls(campaign: Campaign, days: Days) -> tuple[Counter[int], defaultdict[int, Counter[int]]]:

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import selectinload
 
+from scheduler.frame import meeting
 from survey.db import db
 from survey.models import Campaign, CampaignState, Site
 
@@ -75,12 +76,9 @@ def overlaps(campaign: Campaign) -> list[Overlap]:
     others = db.session.scalars(
         select(Campaign)
         .where(
-            Campaign.organisation_id == campaign.organisation_id,
+            *meeting(campaign, campaign.starts_on, campaign.ends_on),
             Campaign.id != campaign.id,
             Campaign.state != CampaignState.CLOSED,
-            Campaign.starts_on <= campaign.ends_on,
-            Campaign.ends_on >= campaign.starts_on,
-            Campaign.sites.any(Site.id.in_(ours)),
         )
         .options(selectinload(Campaign.sites))
         .order_by(Campaign.launched_at.nulls_last(), Campaign.id)

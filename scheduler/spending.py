@@ -15,7 +15,7 @@ from survey.db import db
 from survey.models import Attempt, Campaign, Channel, Survey
 
 MINUTE_SECONDS = 60
-# Calls are paid by the minute begun (twilio.com/docs/voice: "rounded up to the nearest minute").
+# Calls are paid by the minute begun. Source: support.twilio.com, article 223132307, on how minutes are rounded.
 WHOLE_MINUTES = func.floor((Attempt.billed_seconds + MINUTE_SECONDS - 1) / MINUTE_SECONDS)
 BILLED_WITHIN = timedelta(days=1)
 CAP_REACHED = "the campaign's spend cap is reached"

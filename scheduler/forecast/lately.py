@@ -38,9 +38,9 @@ def answers(campaign: Campaign) -> tuple[dict[int | None, int], dict[int | None,
 
 def experience(campaign: Campaign) -> Experience:
     """What became of the attempts of these surveys, whatever their channels."""
-    minutes = func.floor((func.coalesce(Attempt.billed_seconds, 0) + spending.MINUTE_SECONDS - 1) / 60)
+    minutes = func.coalesce(func.sum(spending.WHOLE_MINUTES), 0)
     rows = db.session.execute(
-        select(Attempt.channel, Attempt.outcome, func.count().label("ended"), func.sum(minutes).label("minutes"))
+        select(Attempt.channel, Attempt.outcome, func.count().label("ended"), minutes.label("minutes"))
         .join(Survey, Survey.id == Attempt.survey_id)
         .where(*_lately(campaign), Attempt.state == AttemptState.ENDED)
         .group_by(Attempt.channel, Attempt.outcome)

@@ -36,7 +36,6 @@ from survey.models import (
     Customer,
     DrawReason,
     Sampling,
-    Site,
 )
 
 WEEKS, MOST_WEEKS = 4, 26
@@ -200,26 +199,13 @@ def _basis(
         rate=rate,
         volume=counted.volume,
         members=members,
-        off={site.id: _days_off(site, first, campaign.ends_on) for site in campaign.sites},
+        off={site.id: outlook.days_off(site, first, campaign.ends_on) for site in campaign.sites},
         taken=[(one.first, one.last) for one in before],
         settled=settled,
         answered=answered,
         agents=surveys.agents,
         supervisors=surveys.supervisors,
         sites=surveys.sites,
-    )
-
-
-def _days_off(site: Site, first: date, last: date) -> frozenset[date]:
-    """As for the weekly rates: public holidays, days closed, and all days once the site has closed bring no calls."""
-    calendar = site.calendar
-    days = (first + n * DAY for n in range((last - first).days + 1))
-    return frozenset(
-        day
-        for day in days
-        if day in calendar.closed
-        or (calendar.holiday(day) is not None and day not in calendar.opened)
-        or (site.closed_on is not None and day >= site.closed_on)
     )
 
 
