@@ -27,7 +27,7 @@ from intake.drop_report import LeftAlone, Look, Outcome, Taken, nothing_came_of_
 from intake.drop_settings import Feed, FeedKind, read_feed
 from intake.optouts import import_optouts
 from intake.refusals import Attempt, Door
-from intake.reports import ImportReport, file_sha256
+from intake.reports import ImportReport
 from intake.roster import import_roster
 from intake.roster_file import read_roster
 from intake.totals import import_totals
@@ -342,12 +342,7 @@ def _log(taken: Taken) -> None:
 
 def _sha256(file: Path, outcome: Outcome) -> str | None:
     """The file's; None for one that cannot be read."""
-    if not isinstance(outcome, AftercallError):
-        return outcome.sha256
-    try:
-        return file_sha256(file)
-    except InputError:
-        return None
+    return refusals.sha256_if_readable(file) if isinstance(outcome, AftercallError) else outcome.sha256
 
 
 def _counts(report: ImportReport) -> dict[str, int]:
