@@ -116,4 +116,6 @@ def fraction(value: object, where: str, example: str = "1/10") -> Fraction:
             return Fraction(*value)
     except (TypeError, ValueError, ZeroDivisionError):
         pass
+    # A number with a point is read as a float, which is seldom what was written: the same between quotes is exact.
+    example = str(value) if isinstance(value, float) else example
     raise InputError(f"{value!r} is not an exact fraction", where=where, how=f'Write it as "{example}".')

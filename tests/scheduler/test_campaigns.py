@@ -101,7 +101,8 @@ def test_a_file_becomes_a_draft(boston: Site, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("wrong", "says"),
     [
-        ({"rate": 0.1}, "rate: .*exact fraction"),
+        ({"rate": 0.1}, 'rate: .*exact fraction.*"0.1"'),
+        ({"spend_cap": 25.5}, 'spend_cap: .*exact fraction.*"25.5"'),
         ({"rate": "3/2"}, "rate: must be above 0 and at most 1"),
         ({"rate": 0}, "rate: must be above 0"),
         ({"rate": "0.1234567890123"}, "rate: is finer than"),
