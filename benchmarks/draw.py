@@ -33,7 +33,7 @@ QUARANTINE, MINUTE = timedelta(days=30), timedelta(minutes=1)
 # Asked for: numbers, chance, quarantine and the most recent call for no more than another such loop would take.
 DECISIONS_TARGET = 0.5
 # The whole reads a call, writes a draw, and looks at contacts, rates, rosters and calendars on the way.
-WHOLE_TARGET = 0.01
+WHOLE_TARGET = 0.008
 # Seven calls of ten are a customer's only one, or first.
 CUSTOMERS_OF_TEN_CALLS = 7
 

@@ -52,6 +52,7 @@ def claim_due(limit: int = 500) -> dict[int, datetime]:
     left_alone = {breaker.channel: breaker for breaker in breakers.open_now()}
     demands = [one for one in _demands(now) if _may_go(left_alone.get(one.channel), now)]
     room = _room_for_calls({one.campaign.id: one.campaign for one in demands if one.channel is Channel.IVR})
+    waiting = _waiting(demands)
     claimed: dict[int, datetime] = {}
     for n, demand in enumerate(demands):
         # What is left is shared, so that no campaign takes it all. Who needs less leaves more to those behind.
@@ -61,7 +62,7 @@ def claim_due(limit: int = 500) -> dict[int, datetime]:
         if demand.channel in left_alone and most:
             most = int(breakers.let_one_through(demand.channel, now))
         if most:
-            claimed |= _claim(demand, most, now)
+            claimed |= _claim(demand, most, waiting.get((demand.campaign.id, demand.channel), 0), now)
     return dict(sorted(claimed.items(), key=lambda pair: (pair[1], pair[0])))
 
 
@@ -155,8 +156,25 @@ def _give_up_calls(campaign_id: int) -> None:
     attempts.cancel_waiting(db.session.scalars(due), spending.CAP_REACHED, [Channel.IVR])
 
 
-def _claim(demand: Demand, most: int, now: datetime) -> dict[int, datetime]:
-    turns = free_turns(now, demand.pace.free_at, step_of(demand.campaign, demand.channel), _ahead())
+def _waiting(demands: Collection[Demand]) -> dict[tuple[int, Channel], int]:
+    """How many attempts of each campaign and channel have been handed out and not begun."""
+    if not demands:
+        return {}
+    rows = db.session.execute(
+        select(Survey.campaign_id, Attempt.channel, func.count().label("attempts"))
+        .join(Attempt, Attempt.survey_id == Survey.id)
+        .where(
+            Attempt.channel.in_(list(Channel)),  # as the index of what is on its way begins
+            Attempt.state == AttemptState.QUEUED,
+            Survey.campaign_id.in_({demand.campaign.id for demand in demands}),
+        )
+        .group_by(Survey.campaign_id, Attempt.channel)
+    )
+    return {(row.campaign_id, row.channel): row.attempts for row in rows}
+
+
+def _claim(demand: Demand, most: int, waiting: int, now: datetime) -> dict[int, datetime]:
+    turns = free_turns(now, demand.pace.free_at, step_of(demand.campaign, demand.channel), _ahead(), waiting)
     chosen = db.session.scalars(
         select(Attempt.id)
         .join(Survey, Survey.id == Attempt.survey_id)

@@ -39,13 +39,15 @@ def step_of(campaign: Campaign, channel: Channel) -> timedelta:
     return MINUTE / campaign.emails_per_minute
 
 
-def free_turns(now: datetime, free_at: datetime | None, step: timedelta, ahead: timedelta) -> Turns:
+def free_turns(now: datetime, free_at: datetime | None, step: timedelta, ahead: timedelta, waiting: int = 0) -> Turns:
     """The turns free between `now` and `ahead` of it. Turns that nobody took are gone: they are not made up for.
 
     `free_at` is when the next turn is free, None before the first one. Handing out only what comes soon leaves the
-    order open: an attempt with an earlier deadline that becomes due in the next seconds still goes first.
+    order open: an attempt with an earlier deadline that becomes due in the next seconds still goes first. `waiting`
+    attempts have their turn and have not begun: no more wait at a time than have turns in `ahead`, or workers that
+    cannot keep the pace would find nothing but turns that are over.
     """
     # Turns are given out no further: one that lies beyond was given by a clock that was ahead.
     first = now if free_at is None or free_at > now + ahead + MINUTE else max(now, free_at)
     left = now + ahead - first
-    return Turns(first, step, max(0, -(-left // step)))
+    return Turns(first, step, max(0, min(-(-left // step), -(-ahead // step) - waiting)))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from datetime import timedelta
+from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from scheduler import spending
 from scheduler.claiming import claim_due
 from scheduler.dispatch import deliver
 from scheduler.planning import plan_due
-from survey import attempts, breakers
+from survey import attempts, breakers, clock
 from survey.clock import ManualClock
 from survey.db import db
 from survey.models import Attempt, AttemptState, Breaker, Campaign, Channel, Outcome, Pace, Survey
@@ -43,12 +44,11 @@ def by_deadline() -> list[int]:
     return list(db.session.scalars(select(Attempt.id).join(Survey).order_by(Survey.deadline)))
 
 
-def end_all(outcome: Outcome = Outcome.NO_ANSWER) -> None:
-    """Everything handed out is dialled, and is over."""
-    for attempt_id in db.session.scalars(select(Attempt.id).where(Attempt.state == AttemptState.QUEUED)).all():
-        attempts.begin(attempt_id)
-        attempts.end(attempt_id, outcome)
-    db.session.commit()
+def begin(claimed: Mapping[int, datetime]) -> None:
+    """The workers begin those whose turn has come."""
+    for attempt_id, turn_at in claimed.items():
+        if turn_at < clock.now():
+            attempts.begin(attempt_id)
 
 
 # Pace
@@ -67,10 +67,12 @@ def test_the_next_tick_goes_on_where_the_last_one_ended(at_noon: ManualClock) ->
     first = claim_due()
     assert claim_due() == {}
     at_noon.move_to(NOON + SECOND)
+    begin(first)
     second = claim_due()
     assert [*first, *second] == by_deadline()[:6]
     assert list(second.values()) == [NOON + 2 * SECOND, NOON + 2.5 * SECOND]
     at_noon.move_to(NOON + timedelta(minutes=5))
+    begin(first | second)
     assert min(claim_due().values()) == NOON + timedelta(minutes=5)
 
 
@@ -89,11 +91,25 @@ def test_each_campaign_has_a_pace_of_its_own() -> None:
 
 def test_what_has_no_turn_yet_goes_behind_what_is_due_earlier(at_noon: ManualClock) -> None:
     campaign = due_calls(4, calls_per_second=1)
-    claim_due()
+    first = claim_due()
     urgent = make.attempt(make.survey(within=campaign, plan_at=None, deadline=NOON + timedelta(hours=1)))
     db.session.commit()
     at_noon.move_to(NOON + 2 * SECOND)
+    begin(first)
     assert next(iter(claim_due())) == urgent.id
+
+
+def test_workers_that_cannot_keep_the_pace_are_not_handed_ever_more(at_noon: ManualClock) -> None:
+    """They would find nothing but turns that are over, give them back, and dial still less."""
+    due_calls(30, calls_per_second=5)
+    first = claim_due()
+    assert len(first) == 10, "two seconds' turns"
+    for seconds in (1, 2, 40):
+        at_noon.move_to(NOON + seconds * SECOND)
+        assert claim_due() == {}
+    for attempt_id in list(first)[:3]:
+        attempts.begin(attempt_id)
+    assert len(claim_due()) == 3
 
 
 def test_the_pace_holds_over_machines_that_claim_at_once(app: Flask) -> None:

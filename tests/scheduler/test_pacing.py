@@ -38,6 +38,11 @@ def test_turns_begin_when_the_last_one_given_out_is_over(free_at: datetime | Non
     assert (turns.first, turns.count) == (first, count)
 
 
+@pytest.mark.parametrize(("waiting", "count"), [(0, 10), (1, 9), (10, 0), (50, 0)])
+def test_no_more_wait_than_have_turns_in_the_time_ahead(waiting: int, count: int) -> None:
+    assert free_turns(NOON, None, SECOND / 5, 2 * SECOND, waiting).count == count
+
+
 def test_no_more_are_taken_than_there_are() -> None:
     turns = free_turns(NOON, None, SECOND, 2 * SECOND)
     assert turns.take(5) == [NOON, NOON + SECOND]
