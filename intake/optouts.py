@@ -23,6 +23,7 @@ from survey.clock import iso
 from survey.db import db
 from survey.errors import InputError, NotFound
 from survey.models import ImportKind, OptOut, OptOutSource, Organisation
+from survey.turns import import_under_way
 
 KINDS = ("phone", "email")
 # As many contacts are written at once.
@@ -93,12 +94,14 @@ def import_optouts(path: Path, organisation_key: str, *, actor: str, rejects: Pa
         import_id = begin(report, organisation.id, actor)
         with RejectsFile(rejects or kept_at(import_id), ()) as rejects_file:
             rejects_file.check([path])
-            _Taking(table, places, organisation, report, rejects_file).take()
-        report.rejects_file = rejects_file.written
-        report.notes.update(table.notes)
-        keep(report, finished=True)
-        audit.record(actor, "opt-outs imported", organisation, new=report.new, rejected=report.rejected)
-        db.session.commit()
+            # Stamped now, seen when committed: a draw in between would not know of them, and a replay would.
+            with import_under_way(organisation.id):
+                _Taking(table, places, organisation, report, rejects_file).take()
+                report.rejects_file = rejects_file.written
+                report.notes.update(table.notes)
+                keep(report, finished=True)
+                audit.record(actor, "opt-outs imported", organisation, new=report.new, rejected=report.rejected)
+                db.session.commit()
     finally:
         db.session.rollback()  # what was not committed: none of it, when it broke off
     return report

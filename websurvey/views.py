@@ -165,13 +165,15 @@ def _sequence(visit: Visit, key: str) -> int:
 
 
 def _take(visit: Visit, key: str, value: str, sequence: int) -> None:
-    """Appends the answer.
+    """Appends the answer. With the first one, a reminder that has not left stays at home.
 
     A page left open on another device may carry a number already used: another value is a new answer all the same.
     """
     if visit.attempt.state is AttemptState.DIALLING:
         lifecycle.locked(visit.survey.id)
         _arrived(visit.attempt)
+    if visit.survey.is_open and visit.mail_waits():
+        attempts.cancel_waiting([visit.survey.id], "the link that is out was begun", [Channel.WEB])
     taken = answers.take(visit.attempt, key, value, sequence)
     if taken.counted and visit.attempt.state is AttemptState.ENDED:
         attempts.correct(visit.attempt.id, NOT_SILENT, Outcome.COMPLETED)

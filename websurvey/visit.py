@@ -7,9 +7,9 @@ from typing import Any
 from flask import request, url_for
 from sqlalchemy import select
 
-from survey import clock, lifecycle
+from survey import attempts, clock, lifecycle
 from survey.db import db
-from survey.models import Answer, Attempt, Survey
+from survey.models import Answer, Attempt, Channel, Survey
 from survey.questionnaire import FALLBACK_LANGUAGE, LANGUAGES
 from websurvey import screens
 from websurvey.screens import Given, Known
@@ -46,6 +46,13 @@ class Visit:
             .order_by(Answer.id)
         )
         return [Given(row.question, row.value, row.sequence, row.attempt_id == self.attempt.id) for row in rows]
+
+    def mail_waits(self) -> bool:
+        """Whether a further email about this survey has not left yet. Asks the database."""
+        further = select(Attempt.id).where(
+            Attempt.survey_id == self.survey.id, Attempt.channel == Channel.WEB, Attempt.state.in_(attempts.WAITING)
+        )
+        return db.session.scalar(further.limit(1)) is not None
 
     def url(self, page: str = "show", **more: str | None) -> str:
         """The address of one of this link's pages, in the language chosen."""

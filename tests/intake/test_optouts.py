@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flask import Flask
 
 from intake import optouts as intake_optouts
-from survey import optouts
+from survey import optouts, turns
 from survey.clock import ManualClock
 from survey.db import db
 from survey.errors import InputError, NotFound
@@ -110,6 +111,20 @@ def test_a_contact_that_comes_twice_is_new_once_over_batches_too(
     rows = "a@example.com\nA@example.com\nb@example.com\na@example.com\nc@example.com\n"
     report = intake_optouts.import_optouts(samples.written(tmp_path, f"contact\n{rows}"), "acme", actor="jo")
     assert samples.counts(report) == (3, 0, 2, 0) and len(intake_optouts.listed("acme")) == 3
+
+
+def test_no_draw_begins_while_they_go_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are stamped before they can be seen: decided in between, a call would be replayed as one opted out."""
+    add_all, importing = optouts.add_all, []
+
+    def written(organisation_id: int, *given: Any) -> set[bytes]:
+        importing.append((organisation_id, turns.importing()))
+        return add_all(organisation_id, *given)
+
+    monkeypatch.setattr(optouts, "add_all", written)
+    intake_optouts.import_optouts(samples.written(tmp_path, "contact\na@example.com\n"), "acme", actor="jo")
+    ((organisation_id, seen),) = importing
+    assert seen == {organisation_id} and turns.importing() == set()
 
 
 @pytest.mark.parametrize("written", ["+1 212 555 0123 ext 5", "212-555-0123 x5", "+12125550123;ext=5", "2125550123 #5"])

@@ -117,8 +117,9 @@ def test_somebody_else_says_so_by_the_first_link(client: FlaskClient, mailbox: M
     assert outcomes(reminded)[0] is Outcome.WRONG_PERSON
 
 
-def test_somebody_else_gets_no_reminder_that_was_planned(
-    client: FlaskClient, channel: WebChannel, mailbox: Mailbox, at_noon: ManualClock
+@pytest.mark.parametrize("begun", [False, True], ids=["somebody else's", "begun"])
+def test_no_reminder_that_was_planned_follows_an_answer(
+    client: FlaskClient, channel: WebChannel, mailbox: Mailbox, at_noon: ManualClock, begun: bool
 ) -> None:
     survey = factories.survey(within=factories.campaign([factories.site()], reminders=1), channels=["web"])
     survey_id = survey.id
@@ -129,6 +130,7 @@ def test_somebody_else_gets_no_reminder_that_was_planned(
     reminder = planned(survey_id)
     assert reminder is not None
     reminder_id = reminder.id
-    post(client, f"{link_of(mailbox.messages[0])}/not-me")
+    link = link_of(mailbox.messages[0])
+    choose(client, get(client, link), "yes") if begun else post(client, f"{link}/not-me")
     assert fresh(reminder_id).state is AttemptState.CANCELLED
     assert planned(survey_id) is None
