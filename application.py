@@ -31,7 +31,7 @@ from operations import views as operations_views
 from scheduler import cli as scheduler_cli
 from scheduler.jobs import Queue
 from simulator import cli as simulator_cli
-from survey import doors, embedded, logs, vault
+from survey import connections, doors, embedded, logs, vault
 from survey.db import db
 from survey.errors import AftercallError
 from survey.models import Channel
@@ -61,6 +61,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.config.update(_flask_settings(settings))
     vault.configure(settings.keys.data_key)
     db.init_app(app)
+    with app.app_context():
+        connections.try_quiet_ones(db.engine)
     Migrate(app, db, directory="migrations")
     channels: Mapping[Channel, AskingChannel] = {Channel.IVR: IvrChannel(), Channel.WEB: WebChannel()}
     app.extensions["aftercall_channels"] = channels
@@ -88,7 +90,6 @@ def _flask_settings(settings: Settings) -> dict[str, Any]:
         "SQLALCHEMY_ENGINE_OPTIONS": {
             "pool_size": settings.worker_concurrency,
             "max_overflow": 10,
-            "pool_pre_ping": True,
             # The connection used last again: it has the statements prepared.
             "pool_use_lifo": True,
             # A failed statement is told and logged without its values: they may be a customer's.

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import Select, bindparam, func, select, update
 from sqlalchemy.exc import IntegrityError
 
 from ivr.conversation import Situation
 from ivr.twiml import Facts
 from ivr.wording import LANGUAGES, spoken
 from survey import attempts, clock, lifecycle, logs
+from survey.answers import Asking
 from survey.db import db
 from survey.models import (
     Answer,
@@ -31,102 +32,123 @@ from survey.models import (
 log = logs.logger("ivr")
 
 
-# Made once: putting it together takes as long as asking it.
-LINE_OF = (
-    select(
-        Attempt,
-        Campaign,
-        Survey.language,
-        Survey.deadline,
-        Survey.disposition,
-        Customer.language.label("own_language"),
-        Customer.relay,
-        Organisation.name,
-        Organisation.phone,
-        Site.time_zone,
-        select(func.array_agg(Answer.question))
-        .where(Answer.survey_id == Survey.id, lifecycle.BY_THE_CUSTOMER)
-        .scalar_subquery()
-        .label("answered"),
-        select(func.max(Answer.sequence)).where(Answer.attempt_id == Attempt.id).scalar_subquery().label("last_step"),
+def _line_of() -> Select[tuple[object, ...]]:
+    """The line of `attempt_id`: columns alone, because no webhook changes what it reads here."""
+    attempts_, surveys, campaigns = Attempt.__table__.c, Survey.__table__.c, Campaign.__table__.c
+    customers, organisations, sites = Customer.__table__.c, Organisation.__table__.c, Site.__table__.c
+    answers = Answer.__table__.c
+    own = lifecycle.by_the_customer(answers.attempt_id)
+    answered = select(func.array_agg(answers.question)).where(answers.survey_id == surveys.id, own)
+    last_step = select(func.max(answers.sequence)).where(answers.attempt_id == attempts_.id)
+    return (
+        select(
+            attempts_.survey_id,
+            attempts_.state,
+            attempts_.outcome,
+            attempts_.provider_id,
+            campaigns.questionnaire,
+            campaigns.languages,
+            surveys.language,
+            surveys.deadline,
+            surveys.disposition,
+            customers.language.label("own_language"),
+            customers.relay,
+            organisations.name,
+            organisations.phone,
+            sites.time_zone,
+            answered.correlate(Survey.__table__).scalar_subquery().label("answered"),
+            last_step.correlate(Attempt.__table__).scalar_subquery().label("last_step"),
+        )
+        .join(Survey.__table__, surveys.id == attempts_.survey_id)
+        .join(Customer.__table__, customers.id == surveys.customer_id)
+        .join(Campaign.__table__, campaigns.id == surveys.campaign_id)
+        .join(Organisation.__table__, organisations.id == campaigns.organisation_id)
+        .join(Site.__table__, sites.id == surveys.site_id)
+        .where(attempts_.id == bindparam("attempt_id"), attempts_.channel == Channel.IVR)
     )
-    .join(Survey, Survey.id == Attempt.survey_id)
-    .join(Customer, Customer.id == Survey.customer_id)
-    .join(Campaign, Campaign.id == Survey.campaign_id)
-    .join(Organisation, Organisation.id == Campaign.organisation_id)
-    .join(Site, Site.id == Survey.site_id)
-    .where(Attempt.id == bindparam("attempt_id"), Attempt.channel == Channel.IVR)
-)
+
+
+# Made once: putting a statement together takes as long as asking it.
+LINE_OF = _line_of()
+LINE_OF_LOCKED = LINE_OF.with_for_update(of=Survey.__table__)
 
 
 @dataclass(frozen=True)
 class Line:
     """The attempt of a webhook, with what the conversation is decided from and what its prompts speak of.
 
-    `steps` is the next free step number: higher than any answer of this attempt carries. `campaign` is here so that the
-    session keeps it while answers are taken.
+    `steps` is the next free step number: higher than any answer of this attempt carries.
     """
 
-    attempt: Attempt
-    campaign: Campaign
+    asking: Asking
     situation: Situation
     facts: Facts
     steps: int
+    state: AttemptState
+    outcome: Outcome | None
+    call_sid: str | None
     disposition: Disposition | None
 
 
-def pick_up(attempt_id: int, call_sid: str) -> Line | None:
+def pick_up(attempt_id: int, call_sid: str, *, locked: bool = False) -> Line | None:
     """The line of a webhook, its call SID bound to the attempt; None for a call that is not ours.
 
-    Not ours: an attempt unknown or not begun, or one that another call is bound to. Flushes; rolls back on a conflict.
+    Not ours: an attempt unknown or not begun, or one that another call is bound to. `locked`: with the survey's row
+    locked, for whoever is to write down an answer. Flushes; rolls back on a conflict.
     """
-    line = find(attempt_id)
-    if line is None or not call_sid or not _bound(line.attempt, call_sid):
+    line = find(attempt_id, locked=locked)
+    if line is None or not call_sid or not _bound(line, call_sid):
         log.warning("webhook of an unknown call", attempt=attempt_id, call_sid=call_sid)
         return None
     return line
 
 
-def find(attempt_id: int) -> Line | None:
+def find(attempt_id: int, *, locked: bool = False) -> Line | None:
     """The line of a phone attempt, in one query: webhooks are many."""
-    row = db.session.execute(LINE_OF, {"attempt_id": attempt_id}).one_or_none()
+    asked = LINE_OF_LOCKED if locked else LINE_OF
+    row = db.session.connection().execute(asked, {"attempt_id": attempt_id}).one_or_none()
     if row is None:
         return None
+    asking = Asking(row.survey_id, attempt_id, Channel.IVR, row.questionnaire, row.deadline, row.disposition is None)
     situation = Situation(
-        questionnaire=row.Campaign.questionnaire,
+        questionnaire=row.questionnaire,
         answered=frozenset(row.answered or ()),
         language=spoken(row.language),
-        languages=tuple(tag for tag in row.Campaign.languages if tag in LANGUAGES),
+        languages=tuple(tag for tag in row.languages if tag in LANGUAGES),
         choosing=not row.own_language,
-        open=row.disposition is None,
+        open=asking.open,
         past_deadline=clock.now() >= row.deadline,
     )
     facts = Facts(row.name, row.phone, _last_day(row.deadline, row.time_zone), row.relay)
     steps_taken = 0 if row.last_step is None else row.last_step + 1
-    return Line(row.Attempt, row.Campaign, situation, facts, steps_taken, row.disposition)
+    return Line(asking, situation, facts, steps_taken, row.state, row.outcome, row.provider_id, row.disposition)
 
 
-def _bound(attempt: Attempt, call_sid: str) -> bool:
+def _bound(line: Line, call_sid: str) -> bool:
     """Ties the call to the attempt if it is the first to say so; whether this call is the attempt's own.
 
     The webhook may well come before the answer to our own POST, and it is the only news when that answer is lost.
     """
-    if attempt.provider_id is not None:
-        return attempt.provider_id == call_sid
-    given_up = attempt.state is AttemptState.ENDED and attempt.outcome is Outcome.UNKNOWN
-    if attempt.state is not AttemptState.DIALLING and not given_up:
+    if line.call_sid is not None:
+        return line.call_sid == call_sid
+    attempt_id = line.asking.attempt_id
+    given_up = line.state is AttemptState.ENDED and line.outcome is Outcome.UNKNOWN
+    if line.state is not AttemptState.DIALLING and not given_up:
         return False
     try:
         if given_up:  # Reconciling found no call, and here it is: somebody is on the line, so they are heard.
-            attempt.provider_id = call_sid
-            db.session.flush()
-        elif not attempts.underway(attempt.id, call_sid):
-            db.session.refresh(attempt)
-            return attempt.provider_id == call_sid
+            db.session.execute(
+                update(Attempt)
+                .where(Attempt.id == attempt_id, Attempt.provider_id.is_(None))
+                .values(provider_id=call_sid)
+                .execution_options(synchronize_session=False)
+            )
+        elif attempts.underway(attempt_id, call_sid):
+            return True
+        return db.session.scalar(select(Attempt.provider_id).where(Attempt.id == attempt_id)) == call_sid
     except IntegrityError:  # The call was adopted for another attempt (see reconciling.py): it stays there.
         db.session.rollback()
         return False
-    return True
 
 
 def _last_day(deadline: datetime, zone: str) -> date:

@@ -241,4 +241,4 @@ def _apply(attempt_id: int, status: str) -> bool:
     outcome = Outcome.UNKNOWN if not status else outcomes.of_status(status)
     if line is None or outcome is None:
         return False
-    return records.over(line.attempt, outcome, line.disposition, "learned by asking Twilio")
+    return records.over(attempt_id, outcome, line.disposition, "learned by asking Twilio")

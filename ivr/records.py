@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from ivr.conversation import Chose, Ended, OptedOut, Record, Said
 from survey import answers, attempts, lifecycle
+from survey.answers import Asking
 from survey.db import db
-from survey.models import Answer, Attempt, Disposition, OptOutSource, Outcome
+from survey.models import Answer, Disposition, OptOutSource, Outcome
 
 # What we were only told or assumed, and may have to correct.
 BY_THE_NETWORK = (Outcome.HUNG_UP, Outcome.UNKNOWN)
@@ -18,31 +19,31 @@ ASSUMED = (Outcome.UNKNOWN,)
 MOST_SECONDS = 86_400
 
 
-def write(record: Record | None, attempt: Attempt) -> None:
+def write(record: Record | None, asking: Asking) -> None:
     """Keeps what the customer did. The same record twice changes nothing."""
     match record:
         case Said(question, value, sequence):
-            taken = answers.take(attempt, question, value, sequence)
+            taken = answers.take_over(asking, question, value, sequence)
             if taken.new and taken.next_question is None:
-                _settle(attempt.id, Outcome.COMPLETED, BY_THE_NETWORK)
+                _settle(asking.attempt_id, Outcome.COMPLETED, BY_THE_NETWORK)
         case Ended(outcome):
-            _settle(attempt.id, outcome, BY_THE_NETWORK)
+            _settle(asking.attempt_id, outcome, BY_THE_NETWORK)
         case OptedOut():
-            lifecycle.opt_out(lifecycle.locked(attempt.survey_id), ["phone"], OptOutSource.PHONE_KEY)
-            _settle(attempt.id, Outcome.OPTED_OUT, BY_THE_NETWORK)
+            lifecycle.opt_out(lifecycle.locked(asking.survey_id), ["phone"], OptOutSource.PHONE_KEY)
+            _settle(asking.attempt_id, Outcome.OPTED_OUT, BY_THE_NETWORK)
         case Chose(language):
             # So that a later call, or the email that follows a cut-off one, speaks it too.
-            lifecycle.locked(attempt.survey_id).language = language
+            lifecycle.locked(asking.survey_id).language = language
 
 
-def over(attempt: Attempt, outcome: Outcome, disposition: Disposition | None, detail: str | None = None) -> bool:
+def over(attempt_id: int, outcome: Outcome, disposition: Disposition | None, detail: str | None = None) -> bool:
     """The network says that the call is over; True when this ended the attempt.
 
     Spoken to counts as completed when the survey is, with an answer given over this attempt in time.
     """
-    if outcome is Outcome.HUNG_UP and disposition is Disposition.COMPLETE and _answered(attempt.id):
+    if outcome is Outcome.HUNG_UP and disposition is Disposition.COMPLETE and _answered(attempt_id):
         outcome = Outcome.COMPLETED
-    return _settle(attempt.id, outcome, ASSUMED, detail)
+    return _settle(attempt_id, outcome, ASSUMED, detail)
 
 
 def billed(attempt_id: int, seconds: str) -> None:

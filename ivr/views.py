@@ -76,31 +76,31 @@ def status(attempt_id: int) -> Response:
         )
         if outcome is not None:
             records.billed(attempt_id, form.get("CallDuration", ""))
-            records.over(line.attempt, outcome, line.disposition, _codes())
+            records.over(attempt_id, outcome, line.disposition, _codes())
     db.session.commit()
     return Response(status=204)
 
 
 def _hear(attempt_id: int, place: Literal["menu", "answer"]) -> Response:
-    line = _line(attempt_id)
+    line = _line(attempt_id, locked=True)
     if line is None:
         return _hang_up()
     step = conversation.read_step(place, request.args, line.situation)
     return _play(line, conversation.hear(line.situation, step, request.form.get("Digits", "")))
 
 
-def _line(attempt_id: int) -> Line | None:
-    return lines.pick_up(attempt_id, request.form.get("CallSid", ""))
+def _line(attempt_id: int, *, locked: bool = False) -> Line | None:
+    return lines.pick_up(attempt_id, request.form.get("CallSid", ""), locked=locked)
 
 
 def _play(line: Line, turn: Turn) -> Response:
     """Records first, then speaks: what a customer is told has happened has happened."""
-    attempt_id, base = line.attempt.id, settings.current().public_base_url
+    attempt_id, base = line.asking.attempt_id, settings.current().public_base_url
 
     def url_of(step: Step) -> str:
         return urls.of_step(base, attempt_id, step)
 
-    records.write(turn.record, line.attempt)
+    records.write(turn.record, line.asking)
     db.session.commit()
     return _xml(twiml.render(turn.document, line.facts, url_of))
 

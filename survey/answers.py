@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
+from sqlalchemy import bindparam, func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from survey import clock, lifecycle
 from survey.db import db
-from survey.models import Answer, Attempt, Disposition, Survey
+from survey.models import Answer, Attempt, Channel, Disposition
 from survey.questionnaire import CORE_KEYS, Question, checked_value, next_question, question
+
+
+@dataclass(frozen=True)
+class Asking:
+    """A survey as one attempt asks it, its row locked: one writer at a time decides what an answer came to."""
+
+    survey_id: int
+    attempt_id: int
+    channel: Channel
+    questionnaire: str
+    deadline: datetime
+    open: bool
 
 
 @dataclass(frozen=True)
@@ -24,6 +38,25 @@ class Taken:
     next_question: Question | None
 
 
+_given = Answer.__table__.alias()
+_VALUES = ("survey_id", "attempt_id", "question", "value", "sequence", "channel", "received_at", "late")
+# Made once: putting a statement together takes as long as asking it. It tells what was answered before, as of now that
+# the survey is locked, and whether this answer is the customer's own.
+_APPEND = (
+    insert(Answer)
+    .values({name: bindparam(name) for name in _VALUES})
+    .on_conflict_do_nothing()
+    .returning(
+        select(func.array_agg(_given.c.question))
+        .where(_given.c.survey_id == bindparam("survey_id"), lifecycle.by_the_customer(_given.c.attempt_id))
+        .correlate(None)
+        .scalar_subquery()
+        .label("before"),
+        lifecycle.by_the_customer(bindparam("attempt_id")).label("own"),
+    )
+)
+
+
 def take(attempt: Attempt, key: str, value: str, sequence: int) -> Taken:
     """Appends the answer `value` to question `key`, given over `attempt`.
 
@@ -31,29 +64,42 @@ def take(attempt: Attempt, key: str, value: str, sequence: int) -> Taken:
     Raises InputError for a value the question does not offer, NotFound for an unknown question.
     """
     survey = lifecycle.locked(attempt.survey_id)
-    version = survey.campaign.questionnaire
-    checked_value(question(version, key), value)
-    now = clock.now()
-    late = now >= survey.deadline
-    was_open = survey.is_open
-    appended = insert(Answer).values(
+    asking = Asking(
         survey_id=survey.id,
         attempt_id=attempt.id,
-        question=key,
-        value=value,
-        sequence=sequence,
         channel=attempt.channel,
-        received_at=now,
-        late=late,
+        questionnaire=survey.campaign.questionnaire,
+        deadline=survey.deadline,
+        open=survey.is_open,
     )
-    new = db.session.execute(appended.on_conflict_do_nothing().returning(Answer.id)).first() is not None
-    rows = lifecycle.answers_of(survey.id)
-    answered = frozenset(row.question for row in rows)
-    if new and was_open and not late and answered.issuperset(CORE_KEYS):
-        lifecycle.close(survey, now, rows=rows)
-    elif new and late:
-        _mark_late(survey, answered)
-    return Taken(new, new and was_open and not late, next_question(version, answered))
+    return take_over(asking, key, value, sequence)
+
+
+def take_over(asking: Asking, key: str, value: str, sequence: int) -> Taken:
+    """The same as `take`, for one who has locked the survey already."""
+    checked_value(question(asking.questionnaire, key), value)
+    now = clock.now()
+    late = now >= asking.deadline
+    appended = {
+        "survey_id": asking.survey_id,
+        "attempt_id": asking.attempt_id,
+        "question": key,
+        "value": value,
+        "sequence": sequence,
+        "channel": asking.channel,
+        "received_at": now,
+        "late": late,
+    }
+    told = db.session.connection().execute(_APPEND, appended).one_or_none()
+    if told is None:
+        answered = frozenset(row.question for row in lifecycle.answers_of(asking.survey_id))
+        return Taken(False, False, next_question(asking.questionnaire, answered))
+    answered = frozenset(told.before or ()) | ({key} if told.own else frozenset())
+    if asking.open and not late and answered.issuperset(CORE_KEYS):
+        lifecycle.close(lifecycle.locked(asking.survey_id), now)
+    elif late:
+        _mark_late(asking.survey_id, answered)
+    return Taken(True, asking.open and not late, next_question(asking.questionnaire, answered))
 
 
 # A contact that failed and was then answered too late is told apart from one that never was (AAPOR 2.27).
@@ -66,7 +112,8 @@ NOT_CHANGED_BY_LATE = (
 )
 
 
-def _mark_late(survey: Survey, answered: frozenset[str]) -> None:
+def _mark_late(survey_id: int, answered: frozenset[str]) -> None:
+    survey = lifecycle.locked(survey_id)
     closed_without = survey.disposition is not None and survey.disposition not in NOT_CHANGED_BY_LATE
     if closed_without and answered.issuperset(CORE_KEYS):
         survey.disposition = Disposition.LATE

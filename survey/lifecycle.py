@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import and_, case, or_, select, update
+from sqlalchemy import ColumnElement, and_, case, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.orm import aliased
 
 from survey import attempts, clock, optouts
 from survey.db import db
@@ -30,10 +30,19 @@ from survey.models import (
 )
 from survey.questionnaire import CORE_KEYS
 
-_given = aliased(Attempt)
-_by_another = select(_given.id).where(_given.id == Answer.attempt_id, _given.outcome == Outcome.WRONG_PERSON)
-# On Answer: the customer's own, and not those of somebody who was the wrong person.
-BY_THE_CUSTOMER = ~_by_another.exists()
+
+def by_the_customer(attempt_id: Any) -> ColumnElement[bool]:
+    """Whether what is said over that attempt (a column, or a parameter) is the customer's own.
+
+    It is not where it was said by somebody who was the wrong person.
+    """
+    given = Attempt.__table__.alias()
+    by_another = select(given.c.id).where(given.c.id == attempt_id, given.c.outcome == Outcome.WRONG_PERSON)
+    return ~by_another.exists()
+
+
+# On Answer.
+BY_THE_CUSTOMER = by_the_customer(Answer.attempt_id)
 CHANNEL_OF_KIND = {kind: channel for channel, kind in optouts.KIND_OF_CHANNEL.items()}
 
 
