@@ -21,6 +21,8 @@ from survey.questionnaire import Question, next_question, questions
 START, LATER, WRONG_PERSON, OPT_OUT, REPEAT, BACK = "1", "0", "8", "9", "*", "#"
 FIRST_LANGUAGE_KEY = 2
 MOST_TRIES = 2
+# A key that bounces, or a finger that presses twice, must not answer a question nobody has heard.
+SECOND_KEY_MS = 700
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class Situation:
     """What the database knows as the webhook arrives.
 
     `languages` are the campaign's that we can speak; `choosing` while the customer's own is not known. `open` and
-    `past_deadline` are the survey's.
+    `past_deadline` are the survey's. `ignored` are the steps of this call whose key came too soon (see `hear`).
     """
 
     questionnaire: str
@@ -38,6 +40,7 @@ class Situation:
     choosing: bool
     open: bool
     past_deadline: bool
+    ignored: frozenset[int] = frozenset()
 
     @property
     def finished(self) -> bool:
@@ -50,7 +53,8 @@ class Step:
     """Where the caller is: carried in the URL at which the next key arrives.
 
     `number` grows with every document, so that an answer given again after going back has a higher sequence and a
-    repeated webhook the same. `tries` counts wrong keys and silences at this prompt.
+    repeated webhook the same. `tries` counts wrong keys and silences at this prompt. `key_at` is when the key that led
+    here came, in milliseconds since 1970; 0 where none did.
     """
 
     place: Literal["menu", "answer"]
@@ -59,10 +63,12 @@ class Step:
     language: str
     choosing: bool = False
     question: str = ""
+    key_at: int = 0
 
     def query(self) -> str:
         """The step as a query string."""
         values = {"step": str(self.number), "try": str(self.tries), "lang": self.language}
+        values |= {"at": str(self.key_at)} if self.key_at else {}
         values |= {"choose": "1"} if self.choosing else {}
         values |= {"question": self.question} if self.question else {}
         return urlencode(values)
@@ -78,6 +84,7 @@ def read_step(place: Literal["menu", "answer"], query: Mapping[str, str], situat
         language=language if language in situation.languages else situation.language,
         choosing="choose" in query,
         question=query.get("question", ""),
+        key_at=_count(query.get("at", ""), digits=15),
     )
 
 
@@ -139,7 +146,14 @@ class Chose:
     language: str
 
 
-Record = Said | Ended | OptedOut | Chose
+@dataclass(frozen=True)
+class Ignored:
+    """The key of that step came too soon after the one before. Kept, so that the same webhook again is ignored too."""
+
+    step: int
+
+
+Record = Said | Ended | OptedOut | Chose | Ignored
 
 
 @dataclass(frozen=True)
@@ -165,9 +179,28 @@ def resume(situation: Situation, number: int) -> Turn:
     return Turn(None, _following(situation, Step("answer", number, 0, situation.language)))
 
 
-def hear(situation: Situation, step: Step, key: str) -> Turn:
-    """What follows on a key ("" for none) pressed at `step`."""
-    return _hear_menu(situation, step, key) if step.place == "menu" else _hear_answer(situation, step, key)
+def hear(situation: Situation, step: Step, key: str, at: int = 0, second_key_ms: int = SECOND_KEY_MS) -> Turn:
+    """What follows on a key ("" for none) pressed at `step`.
+
+    `at` is when it came, in milliseconds since 1970. One that comes within `second_key_ms` of the key before is not
+    heard: the prompt begins again, and the miss is not counted. The way out is open at any speed.
+    """
+    if _came_too_soon(situation, step, key, at, second_key_ms):
+        turn = Turn(Ignored(step.number), _same(situation, replace(step, number=step.number + 1)))
+    elif step.place == "menu":
+        turn = _hear_menu(situation, step, key)
+    else:
+        turn = _hear_answer(situation, step, key)
+    if not key or isinstance(turn.document, Farewell):
+        return turn
+    return replace(turn, document=replace(turn.document, step=replace(turn.document.step, key_at=at)))
+
+
+def _came_too_soon(situation: Situation, step: Step, key: str, at: int, second_key_ms: int) -> bool:
+    wants_out = step.place == "menu" and key == OPT_OUT
+    if not key or wants_out or situation.finished or (_asked(situation, step) is None and step.place == "answer"):
+        return False
+    return step.number in situation.ignored or (step.key_at > 0 and 0 <= at - step.key_at < second_key_ms)
 
 
 def language_keys(situation: Situation, language: str) -> dict[str, str]:
@@ -196,7 +229,7 @@ def _hear_menu(situation: Situation, step: Step, key: str) -> Turn:
 
 
 def _hear_answer(situation: Situation, step: Step, key: str) -> Turn:
-    asked = next((q for q in questions(situation.questionnaire) if q.key == step.question), None)
+    asked = _asked(situation, step)
     if asked is None:
         return Turn(None, _following(situation, step))
     value = value_of(asked, key)
@@ -227,10 +260,13 @@ def _again(situation: Situation, step: Step, key: str) -> Turn:
 
 
 def _same(situation: Situation, step: Step) -> Ask:
-    if step.place == "menu":
-        return _menu(situation, step)
-    asked = next(q for q in questions(situation.questionnaire) if q.key == step.question)
-    return _ask(asked, step)
+    asked = _asked(situation, step)
+    return _menu(situation, step) if asked is None else _ask(asked, step)
+
+
+def _asked(situation: Situation, step: Step) -> Question | None:
+    """The question asked at a step; None at the menu, or where the questionnaire has none of that key."""
+    return next((q for q in questions(situation.questionnaire) if q.key == step.question), None)
 
 
 def _menu(situation: Situation, step: Step) -> Ask:
@@ -273,5 +309,5 @@ def _farewell(key: str, language: str, record: Record | None = None) -> Turn:
     return Turn(record, Farewell(Prompt(key, language)))
 
 
-def _count(text: str) -> int:
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 6 else 0
+def _count(text: str, digits: int = 5) -> int:
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= digits else 0

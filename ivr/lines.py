@@ -18,6 +18,7 @@ from survey.db import db
 from survey.models import (
     Answer,
     Attempt,
+    AttemptEvent,
     AttemptState,
     Campaign,
     Channel,
@@ -30,6 +31,8 @@ from survey.models import (
 )
 
 log = logs.logger("ivr")
+# An attempt event: the key of the step that is its sequence came too soon.
+KEY_IGNORED = "key ignored"
 
 
 def _line_of() -> Select[tuple[object, ...]]:
@@ -40,6 +43,12 @@ def _line_of() -> Select[tuple[object, ...]]:
     own = lifecycle.by_the_customer(answers.attempt_id)
     answered = select(func.array_agg(answers.question)).where(answers.survey_id == surveys.id, own)
     last_step = select(func.max(answers.sequence)).where(answers.attempt_id == attempts_.id)
+    events = AttemptEvent.__table__.c
+    ignored = select(func.array_agg(events.sequence)).where(
+        events.attempt_id == attempts_.id,
+        events.provider_id == attempts_.provider_id,
+        events.kind == KEY_IGNORED,
+    )
     return (
         select(
             attempts_.survey_id,
@@ -58,6 +67,7 @@ def _line_of() -> Select[tuple[object, ...]]:
             sites.time_zone,
             answered.correlate(Survey.__table__).scalar_subquery().label("answered"),
             last_step.correlate(Attempt.__table__).scalar_subquery().label("last_step"),
+            ignored.correlate(Attempt.__table__).scalar_subquery().label("ignored"),
         )
         .join(Survey.__table__, surveys.id == attempts_.survey_id)
         .join(Customer.__table__, customers.id == surveys.customer_id)
@@ -118,6 +128,7 @@ def find(attempt_id: int, *, locked: bool = False) -> Line | None:
         choosing=not row.own_language,
         open=asking.open,
         past_deadline=clock.now() >= row.deadline,
+        ignored=frozenset(row.ignored or ()),
     )
     facts = Facts(row.name, row.phone, _last_day(row.deadline, row.time_zone), row.relay)
     steps_taken = 0 if row.last_step is None else row.last_step + 1

@@ -6,7 +6,8 @@ about the call ("completed"), whichever came first, so an attempt ends the same 
 
 from __future__ import annotations
 
-from ivr.conversation import Chose, Ended, OptedOut, Record, Said
+from ivr.conversation import Chose, Ended, Ignored, OptedOut, Record, Said
+from ivr.lines import KEY_IGNORED
 from survey import answers, attempts, lifecycle
 from survey.answers import Asking
 from survey.db import db
@@ -19,8 +20,8 @@ ASSUMED = (Outcome.UNKNOWN,)
 MOST_SECONDS = 86_400
 
 
-def write(record: Record | None, asking: Asking) -> None:
-    """Keeps what the customer did. The same record twice changes nothing."""
+def write(record: Record | None, asking: Asking, call_sid: str) -> None:
+    """Keeps what the customer did in that call. The same record twice changes nothing."""
     match record:
         case Said(question, value, sequence):
             taken = answers.take_over(asking, question, value, sequence)
@@ -34,6 +35,8 @@ def write(record: Record | None, asking: Asking) -> None:
         case Chose(language):
             # So that a later call, or the email that follows a cut-off one, speaks it too.
             lifecycle.locked(asking.survey_id).language = language
+        case Ignored(step):
+            attempts.note(asking.attempt_id, call_sid, KEY_IGNORED, step)
 
 
 def over(attempt_id: int, outcome: Outcome, disposition: Disposition | None, detail: str | None = None) -> bool:

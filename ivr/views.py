@@ -11,7 +11,7 @@ from twilio.request_validator import RequestValidator
 from ivr import conversation, lines, outcomes, records, twiml, urls
 from ivr.conversation import Step, Turn
 from ivr.lines import Line
-from survey import attempts, doors, settings
+from survey import attempts, clock, doors, settings
 from survey.db import db
 
 blueprint = Blueprint("ivr", __name__, url_prefix="/ivr")
@@ -86,7 +86,8 @@ def _hear(attempt_id: int, place: Literal["menu", "answer"]) -> Response:
     if line is None:
         return _hang_up()
     step = conversation.read_step(place, request.args, line.situation)
-    return _play(line, conversation.hear(line.situation, step, request.form.get("Digits", "")))
+    key, now_ms = request.form.get("Digits", ""), int(clock.now().timestamp() * 1000)
+    return _play(line, conversation.hear(line.situation, step, key, now_ms, settings.current().second_key_ms))
 
 
 def _line(attempt_id: int, *, locked: bool = False) -> Line | None:
@@ -100,7 +101,7 @@ def _play(line: Line, turn: Turn) -> Response:
     def url_of(step: Step) -> str:
         return urls.of_step(base, attempt_id, step)
 
-    records.write(turn.record, line.asking)
+    records.write(turn.record, line.asking, request.form.get("CallSid", ""))
     db.session.commit()
     return _xml(twiml.render(turn.document, line.facts, url_of))
 

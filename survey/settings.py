@@ -39,6 +39,7 @@ class Settings(BaseSettings):
     twilio_from: str = ""
     twilio_api_base: str | None = None
     twilio_timeout_seconds: int = Field(10, ge=1, le=60)
+    second_key_ms: int = Field(700, ge=0, le=5000)
     call_minute_price: Decimal = Field(Decimal("0.014"), ge=0, le=100)
 
     smtp_url: str | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urldefrag, urlsplit
 
@@ -13,7 +14,7 @@ from sqlalchemy import inspect
 from twilio.request_validator import RequestValidator
 from werkzeug.test import TestResponse
 
-from survey import lifecycle
+from survey import clock, lifecycle
 from survey.db import db
 from survey.models import Attempt, AttemptState, Channel
 from tests import factories
@@ -21,6 +22,7 @@ from tests import factories
 BASE = "https://survey.example.com"
 TOKEN = "12345"
 SID = "CA" + "1" * 32
+BETWEEN_KEYS = timedelta(seconds=2)
 
 
 def signed(url: str, params: Mapping[str, str], token: str = TOKEN) -> str:
@@ -46,21 +48,27 @@ class Webhook:
 
 
 class Call:
-    """One call of an attempt: `press` sends a key to wherever the last document waits for one."""
+    """One call of an attempt: `press` sends a key to wherever the last document waits for one.
+
+    A customer takes BETWEEN_KEYS from key to key, whether the clock stands or not.
+    """
 
     def __init__(self, client: FlaskClient, attempt_id: int, sid: str = SID) -> None:
         self.client, self.attempt_id, self.sid = client, attempt_id, sid
         self.sent: list[Webhook] = []
         self.document = ET.Element("Response")
+        self.at = clock.now()
 
     def answered(self) -> Call:
         return self._fetch(Webhook(self._url("voice"), {"CallSid": self.sid}))
 
-    def press(self, keys: str) -> Call:
+    def press(self, keys: str, after: timedelta = BETWEEN_KEYS) -> Call:
         """Each key in turn; "-" is a silence."""
         for key in keys:
+            self.at = max(self.at, clock.now()) + after
             digits = "" if key == "-" else key
-            self._fetch(Webhook(self.action, {"CallSid": self.sid, "Digits": digits}))
+            with clock.standing_at(self.at):
+                self._fetch(Webhook(self.action, {"CallSid": self.sid, "Digits": digits}))
         return self
 
     def fallback(self) -> Call:

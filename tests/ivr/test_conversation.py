@@ -89,12 +89,42 @@ def test_never_again(call: Call, attempt: Attempt) -> None:
     assert _came_to(attempt) == (AttemptState.ENDED, Outcome.OPTED_OUT)
 
 
+def test_a_second_key_at_once_answers_no_further_question(call: Call, attempt: Attempt) -> None:
+    call.press("1")
+    for _ in range(3):  # each within 700 ms of the one before
+        call.press("1", after=timedelta(milliseconds=699))
+        assert call.said.startswith("Was the reason for your call resolved?"), "from the beginning, without blame"
+    assert values_of(attempt.survey_id) == {}
+    again = call.sent[-1]
+    call.press("2", after=timedelta(milliseconds=700))
+    assert values_of(attempt.survey_id) == {"resolved": "no"} and "Overall" in call.said
+    # What was not heard is not heard when the same webhook comes again, however late.
+    with clock.standing_at(call.at + timedelta(minutes=1)):
+        again.post(call.client)
+    assert values_of(attempt.survey_id) == {"resolved": "no"}
+    call.press("5").press("5", after=timedelta(milliseconds=300))
+    assert "agent" not in values_of(attempt.survey_id)
+    assert "Goodbye" in call.press("4").said
+
+
+def test_a_miss_is_not_counted_for_a_second_key(call: Call) -> None:
+    call.press("1")
+    for _ in range(4):
+        call.press("7", after=timedelta(milliseconds=100))
+    assert not call.hung_up and "not a choice" not in call.said
+
+
+def test_the_way_out_is_open_at_any_speed(call: Call, attempt: Attempt) -> None:
+    call.press("*").press("9", after=timedelta(milliseconds=50))
+    assert call.said.startswith("Done.") and _came_to(attempt)[1] is Outcome.OPTED_OUT
+
+
 def test_later_names_the_last_day(call: Call, attempt: Attempt) -> None:
     # The call ended on Thursday 12 March: the second business day after is Monday.
     call.press("0")
     assert call.said == "Of course. We will try again by Monday, March 16. Goodbye."
     assert _came_to(attempt) == (AttemptState.ENDED, Outcome.LATER)
-    assert db.session.get_one(Survey, attempt.survey_id).plan_at == clock.now()
+    assert db.session.get_one(Survey, attempt.survey_id).plan_at == call.at
 
 
 def test_the_wrong_person_is_no_opt_out(call: Call, attempt: Attempt) -> None:
