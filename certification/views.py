@@ -6,7 +6,7 @@ from pathlib import Path
 
 from flask import Blueprint, Response, jsonify, make_response, render_template, request, send_from_directory
 
-from certification import certificates, charts, programmes, registry, words
+from certification import certificates, charts, draw_keys, programmes, registry, words
 from survey.doors import public
 from survey.errors import NotFound
 
@@ -30,6 +30,20 @@ def registry_of_year(year: int) -> Response:
     if year not in page.years:
         raise NotFound(f"no certificate was achieved in {year}", how="The registry has the years there are.")
     return _cacheable(make_response(render_template("certification/registry.html", page=page, words=words)))
+
+
+@blueprint.get("/registry/draws")
+@public
+def keys_of_draws() -> Response:
+    """What every campaign's draw was committed to, and the keys revealed so far."""
+    return _cacheable(make_response(render_template("certification/draw_keys.html", keys=draw_keys.published())))
+
+
+@blueprint.get("/registry/draws.json")
+@public
+def keys_of_draws_json() -> Response:
+    """The same for programs."""
+    return _cacheable(jsonify({"draw_keys": [key.as_dict() for key in draw_keys.published()]}))
 
 
 @blueprint.get("/certificates/<string(length=32):public_id>")

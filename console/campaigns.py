@@ -8,17 +8,20 @@ from datetime import datetime
 from fractions import Fraction
 from typing import Any
 
-from sqlalchemy import Row, func, select
+from sqlalchemy import Row, case, func, select
 from sqlalchemy.orm import selectinload
 
 from console.scope import Scope, found
-from scheduler import spending
+from console.words import at_site
+from scheduler import closing, notices, spending
+from scheduler.closing import Aftermath
 from scheduler.overlaps import Overlap, overlaps
 from survey.db import db
 from survey.models import (
     Attempt,
     AttemptState,
     Campaign,
+    CampaignState,
     Channel,
     Disposition,
     Draw,
@@ -35,12 +38,13 @@ ELIGIBLE = (DrawReason.DRAWN, DrawReason.NOT_SELECTED)
 
 @dataclass(frozen=True)
 class Commitment:
-    """What is public of a draw key: its hash, since when, and whether it has been revealed. Never the key."""
+    """What is public of a draw key: its hash, since when, and once it is revealed, after the close, the key in hex."""
 
     period: int
     sha256: str
     published_at: datetime
     revealed_at: datetime | None
+    key: str | None
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,8 @@ class Page:
     attempts: dict[tuple[Channel, Outcome | AttemptState], int]
     spent: Fraction | None
     overlaps: list[Overlap]
+    notes: list[str]
+    left: Aftermath | None
 
     @property
     def calls(self) -> int:
@@ -82,12 +88,27 @@ class Page:
     def funnel(self) -> list[tuple[str, int, str]]:
         """The way from calls to complete answers: name, count, what it means."""
         return [
-            ("Calls", self.calls, "of this campaign's sites, since the launch"),
+            ("Calls", self.calls, f"of its {self._kinds}, on its days, since the launch"),
             ("Eligible", self.eligible, "may be asked about"),
             ("Drawn", self.drawn, "by the keyed draw"),
             ("Asked", self.asked, "dialled or emailed at least once"),
             ("Complete", self.complete, "three core answers in time"),
         ]
+
+    @property
+    def _kinds(self) -> str:
+        named = (("queues", self.campaign.queues), ("topics", self.campaign.topics))
+        kinds = ["sites", *(name for name, given in named if given)]
+        return " and ".join([", ".join(kinds[:-1]), kinds[-1]] if kinds[1:] else kinds)
+
+    @property
+    def now(self) -> list[str]:
+        """What happens now that it is closed; nothing before."""
+        left = self.left
+        if left is None:
+            return []
+        zone = self.campaign.sites[0].time_zone if self.campaign.sites else "UTC"
+        return closing.sentences(left, "" if left.last_deadline is None else at_site(left.last_deadline, zone))
 
     @property
     def not_drawn(self) -> list[tuple[DrawReason, int]]:
@@ -131,7 +152,17 @@ def read(campaign: Campaign) -> Page:
         attempts=_attempts(campaign.id),
         spent=None if campaign.spend_cap is None else spending.spent(campaign),
         overlaps=overlaps(campaign),
+        notes=_notes(campaign),
+        left=closing.aftermath(campaign) if campaign.state is CampaignState.CLOSED else None,
     )
+
+
+def _notes(campaign: Campaign) -> list[str]:
+    """Of a draft all there is to know before its launch, of the others that contact is stopped."""
+    if campaign.state is CampaignState.CLOSED:
+        return []
+    found = notices.notes(campaign) if campaign.state is CampaignState.DRAFT else notices.stopped()
+    return [note.told for note in found if note.about != "overlap"]
 
 
 def rows(within: Scope) -> Sequence[Row[Any]]:
@@ -152,8 +183,9 @@ def rows(within: Scope) -> Sequence[Row[Any]]:
 
 
 def _commitments(campaign_id: int) -> list[Commitment]:
-    # Column by column: loading the whole row would open the sealed key.
-    columns = (DrawKey.period, DrawKey.sha256, DrawKey.published_at, DrawKey.revealed_at)
+    # Column by column: loading the whole row would open a key that is still sealed.
+    key = case((DrawKey.revealed_at.is_not(None), DrawKey.key_hex), else_=None)
+    columns = (DrawKey.period, DrawKey.sha256, DrawKey.published_at, DrawKey.revealed_at, key)
     rows = db.session.execute(select(*columns).where(DrawKey.campaign_id == campaign_id).order_by(DrawKey.period))
     return [Commitment(*row) for row in rows]
 

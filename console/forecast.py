@@ -1,4 +1,4 @@
-"""A campaign's forecast: what it would come to if calls go on as in the last weeks."""
+"""A campaign's forecast: what it would come to if calls go on as they came."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from math import ceil
 
 from console.calls import number_in
 from scheduler.forecast import reading as forecast_reading
+from scheduler.forecast.advice import warnings
 from scheduler.forecast.reading import MOST_WEEKS, WEEKS, Reading
 from scheduler.forecast.report import Names, by_hour, names_in
 from scheduler.forecast.totals import Figures, Subject, Verdict
-from scheduler.forecast.words import assumptions, floor_tenth, money, tenth, warnings, whole
+from scheduler.forecast.words import assumptions, floor_tenth, money, replayed, tenth, told_pace, told_rates, whole
 from scheduler.spending import minute_price
 from survey.errors import InputError, Refused
 from survey.models import Campaign, DrawReason, Level
@@ -30,7 +31,7 @@ HEADINGS = {Level.SITE: "Sites", Level.SUPERVISOR: "Supervisors", Level.AGENT: "
 
 @dataclass(frozen=True)
 class Row:
-    """One subject: `at_end` and `missing` as people read them; `rate` is an agent's own."""
+    """One subject: `at_end` and `missing` as people read them; `rates` are an agent's own."""
 
     name: str
     complete: int
@@ -40,7 +41,7 @@ class Row:
     verdict: str
     tone: str
     reached_on: date | None
-    rate: Fraction | None
+    rates: str
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,10 @@ class Page:
         return [] if self.reading is None else assumptions(self.reading)
 
     @property
+    def replayed(self) -> str:
+        return replayed(self._read)
+
+    @property
     def total(self) -> Counts:
         return _counts(self._read.forecast.total)
 
@@ -94,8 +99,7 @@ class Page:
 
     @property
     def pace(self) -> str:
-        pace = self._read.pace
-        return f"{tenth(pace.busiest)} calls a minute in the busiest hour; {tenth(pace.possible)} can be placed"
+        return told_pace(self._read)
 
     @property
     def cap(self) -> str | None:
@@ -134,7 +138,7 @@ class Page:
             verdict,
             tone,
             one.reached_on,
-            one.rate,
+            told_rates(one.rates) if one.rates else "",
         )
 
     @property

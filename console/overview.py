@@ -24,6 +24,7 @@ from survey.models import (
     CampaignState,
     Channel,
     Disposition,
+    Draw,
     Outcome,
     Response,
     Site,
@@ -89,6 +90,7 @@ class Page:
     standstill: Standstill | None
     promises: Promises
     plan: Sequence[Row[Any]]
+    scheduled: Sequence[Campaign]
     rates: Rates
     health: Health
     to_decide: list[decisions.Item]
@@ -104,6 +106,7 @@ def read(within: Scope, now: datetime) -> Page:
         standstill=standstill,
         promises=_promises(within, now),
         plan=_plan(within),
+        scheduled=_scheduled(within),
         rates=_rates(within, now),
         health=health,
         to_decide=decisions.read(within, now, health.stuck),
@@ -142,7 +145,10 @@ def _closed_today(within: Scope, now: datetime) -> list[tuple[Disposition, int]]
 
 
 def _plan(within: Scope) -> Sequence[Row[Any]]:
-    """Each running campaign: complete answers against its sites' target, agents answered about and at their target."""
+    """Each running campaign: complete answers against its sites' target, agents answered about and at their target.
+
+    And whether any of its calls has been decided, and any drawn.
+    """
     complete = (
         select(Survey.campaign_id, Survey.agent_id, func.count().label("n"))
         .join(Response, Response.survey_id == Survey.id)
@@ -162,12 +168,23 @@ def _plan(within: Scope) -> Sequence[Row[Any]]:
             (func.coalesce(sites.c.sites, 0) * Campaign.target_site).label("target"),
             func.count(distinct(complete.c.agent_id)).label("agents"),
             _how_many((complete.c.n >= Campaign.target_agent) & complete.c.agent_id.is_not(None)).label("agents_there"),
+            select(Draw.id).where(Draw.campaign_id == Campaign.id).exists().label("decided"),
+            select(Survey.id).where(Survey.campaign_id == Campaign.id).exists().label("drawn"),
         )
         .outerjoin(complete, complete.c.campaign_id == Campaign.id)
         .outerjoin(sites, sites.c.campaign_id == Campaign.id)
         .where(within.holds(Campaign.organisation_id), Campaign.state.in_([CampaignState.ACTIVE, CampaignState.PAUSED]))
         .group_by(Campaign.id, sites.c.sites)
         .order_by(Campaign.name, Campaign.id)
+    ).all()
+
+
+def _scheduled(within: Scope) -> Sequence[Campaign]:
+    """The campaigns that are launched and have not begun, the next one first."""
+    return db.session.scalars(
+        select(Campaign)
+        .where(within.holds(Campaign.organisation_id), Campaign.state == CampaignState.SCHEDULED)
+        .order_by(Campaign.starts_on, Campaign.name, Campaign.id)
     ).all()
 
 

@@ -13,7 +13,7 @@ from enum import StrEnum
 from fractions import Fraction
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, false, or_, select
 from sqlalchemy.orm import joinedload
 
 from console import counting, words
@@ -21,7 +21,9 @@ from console.scope import Scope, found
 from scheduler.explain import explain_plan
 from survey import clock
 from survey.calendars import Deadline, deadline
+from survey.clock import iso
 from survey.db import db
+from survey.errors import InputError, NotFound, Refused
 from survey.models import (
     Answer,
     Attempt,
@@ -33,6 +35,7 @@ from survey.models import (
     DrawReason,
     Outcome,
     Response,
+    Site,
     Survey,
 )
 from survey.phones import masked, masked_email
@@ -40,6 +43,8 @@ from survey.phones import masked, masked_email
 # What an event's data may show; anything else a provider sent stays in the database.
 SHOWN_OF_EVENTS = {"status": "State", "seconds": "Seconds", "sip": "SIP code", "error": "The provider's code"}
 TWO_TO_64 = 2**64
+HIGHEST_ID = 2**63 - 1
+LONGEST_ID = len(str(HIGHEST_ID))
 # After all else that happened in that moment.
 PLAN_ORDER = 99
 
@@ -109,6 +114,44 @@ def read(within: Scope, call_id: int) -> Page:
     )
 
 
+def find(within: Scope, wanted: str, source: str | None = None, ours: bool = False) -> int:
+    """Our number of the call that is meant by `wanted`: the telephone system's id of it, or our own number.
+
+    With `source` only the first is meant, and only at that source; with `ours` only the second. Raises NotFound for no
+    call, and Refused, with every choice, where several are meant.
+    """
+    if "\0" in wanted:
+        raise InputError("the id contains a NUL byte", how="Type it anew.")
+    meant: list[ColumnElement[bool]] = [] if ours else [Call.external_id == wanted]
+    if source is None and wanted.isdecimal() and len(wanted) <= LONGEST_ID and int(wanted) <= HIGHEST_ID:
+        meant.append(Call.id == int(wanted))
+    calls = db.session.scalars(
+        select(Call)
+        .where(within.holds(Call.organisation_id), or_(false(), *meant))
+        .options(joinedload(Call.site).joinedload(Site.organisation))
+        .order_by(Call.id)
+    ).all()
+    if not calls:
+        whose = "no such call: our numbers have no" if ours else "no such call: neither a source nor we have an id"
+        raise NotFound(f"{whose} {wanted!r}", how="The console's calls page finds calls by day, agent and site.")
+    at_source = [call for call in calls if source in (None, call.source)]
+    if not at_source:
+        known = ", ".join(sorted({call.source for call in calls}))
+        raise NotFound(f"no such call: the source {source!r} has no id {wanted!r}", how=f"These have it: {known}.")
+    if len(at_source) > 1:
+        choices = "; ".join(f"--ours {call.id} for {named(call)}" for call in at_source)
+        sources = ", ".join(sorted({call.source for call in at_source if call.external_id == wanted}))
+        how = f"Name its source with --source ({sources}), or give our number: {choices}."
+        raise Refused(f"the id {wanted!r} means {len(at_source)} calls", how=how)
+    return at_source[0].id
+
+
+def named(call: Call) -> str:
+    """A call as people tell it from others."""
+    where = f"{call.site.organisation.key}, {call.site.name}"
+    return f"{call.external_id} of the source {call.source} ({where}, ended {iso(call.ended_at)})"
+
+
 def _of_the_plan(call_id: int) -> Iterator[Moment]:
     """What comes next, or why nothing more was tried."""
     outlook = explain_plan(call_id, clock.now())
@@ -152,7 +195,8 @@ def _of_call(call: Call) -> Iterator[Moment]:
     yield Moment(call.ended_at, 1, "The call ended", talk if call.answered else "Nobody answered it.")
     if call.agent_uncertain:
         yield Moment(call.ended_at, 1, "Handled by more than one agent", counting.NOT_CERTAIN)
-    yield Moment(call.received_at, 2, "The call was handed to Aftercall", f"By the source {call.source}.")
+    handed = f"By the source {call.source}, under the id {call.external_id}."
+    yield Moment(call.received_at, 2, "The call was handed to Aftercall", handed)
 
 
 def _of_draw(draw: Draw | None, campaign: Campaign | None) -> Iterator[Moment]:

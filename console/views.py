@@ -31,12 +31,13 @@ from console import (
     scope,
     standings,
     story,
+    undoing,
     upload_page,
     uploads,
 )
-from intake import undo
 from intake.foretold import foretell
-from intake.reports import counted
+from intake.reports import counted, file_told
+from intake.undo_steps import under_way
 from scheduler import campaigns as campaign_acts
 from survey import clock
 from survey.db import db
@@ -112,6 +113,20 @@ def resume_campaign(campaign_id: int) -> ResponseReturnValue:
     return redirect(url_for("console.show_campaign", campaign_id=campaign_id), 303)
 
 
+@blueprint.post(f"{CAMPAIGN}/delete")
+@signed_in(*scope.CAMPAIGN_MANAGERS)
+def delete_campaign(campaign_id: int) -> ResponseReturnValue:
+    campaign = campaigns.one(scope.current(), campaign_id)
+    name = campaign.name
+    if request.form.get("sure") != "yes":
+        flash("Not deleted: tick the box that says so first.")
+        return redirect(url_for("console.show_campaign", campaign_id=campaign_id), 303)
+    campaign_acts.delete(campaign, actor=current_user.email)
+    db.session.commit()
+    flash(f"The draft {name} is deleted.")
+    return redirect(url_for("console.list_campaigns"), 303)
+
+
 @blueprint.get("/calls")
 @signed_in(*scope.CALL_READERS)
 def list_calls() -> ResponseReturnValue:
@@ -176,7 +191,18 @@ def download_import_rejects(import_id: int) -> ResponseReturnValue:
 @blueprint.get(f"{IMPORT}/undo")
 @signed_in(*scope.INTAKE_MANAGERS)
 def confirm_import_undo(import_id: int) -> ResponseReturnValue:
-    return _undo_page(import_id)
+    # Asked in this order: an undo that ends in between is seen in the record.
+    step, begun = under_way(import_id), "begun" in request.args
+    record = imports.one(scope.current(), import_id)
+    if step is not None:
+        page = {"record": record, "name": file_told(record.file_name), "step": step}
+        seconds = undoing.LOOK_AGAIN_SECONDS
+        again = url_for("console.confirm_import_undo", import_id=import_id, begun=1)
+        answer = render_template("console/import_undoing.html", seconds=seconds, **page)
+        return answer, {"Refresh": f"{seconds}; url={again}"}
+    if begun and record.undone_at is not None:
+        return redirect(url_for("console.show_import", import_id=import_id), 303)
+    return _undo_page(import_id, broken_off=begun)
 
 
 @blueprint.post(f"{IMPORT}/undo")
@@ -184,11 +210,11 @@ def confirm_import_undo(import_id: int) -> ResponseReturnValue:
 def undo_import(import_id: int) -> ResponseReturnValue:
     record = imports.one(scope.current(), import_id)
     try:
-        report = undo.undo(record.id, actor=current_user.email)
+        report = undoing.begin(record.id, current_user.email)
     except Refused as refusal:
-        db.session.rollback()
         return _undo_page(import_id, refusal), refusal.status
-    db.session.commit()
+    if report is None:
+        return redirect(url_for("console.confirm_import_undo", import_id=import_id, begun=1), 303)
     flash(" ".join(report.lines()))
     return redirect(url_for("console.show_import", import_id=import_id), 303)
 
@@ -273,11 +299,11 @@ def _person() -> uploads.Person:
     return uploads.Person(current_user.email, scope.current(), current_user.has_role("administrator"))
 
 
-def _undo_page(import_id: int, refusal: Refused | None = None) -> str:
+def _undo_page(import_id: int, refusal: Refused | None = None, *, broken_off: bool = False) -> str:
     record = imports.one(scope.current(), import_id)
     effect = foretell(record.id)
     page = imports.read(record, clock.now())
-    return render_template("console/import_undo.html", page=page, effect=effect, refusal=refusal)
+    return render_template("console/import_undo.html", page=page, effect=effect, refusal=refusal, broken_off=broken_off)
 
 
 def _new_import_page(fault: AftercallError | None = None) -> str:

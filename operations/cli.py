@@ -37,7 +37,7 @@ def stop(reason: str, lift: bool, as_json: bool) -> None:
 @click.pass_context
 def examine(ctx: click.Context, as_json: bool) -> None:
     findings = doctor.examine(current())
-    lines = [f"{'ok  ' if f.well else 'FAIL'}  {f.part:<16} {f.says}" for f in findings]
+    lines = [f"{f.mark:<4}  {f.part:<16} {f.says}" for f in findings]
     emit([f.as_dict() for f in findings], lines, as_json)
     if not all(f.well for f in findings):
         ctx.exit(1)

@@ -1,4 +1,7 @@
-"""The doctor: asks each outside part whether it answers, and says how to mend one that does not."""
+"""The doctor: asks each outside part whether it answers, and says how to mend one that does not.
+
+It also warns of what keeps customers from being asked though every part is well: somebody's decision, or a pause.
+"""
 
 from __future__ import annotations
 
@@ -7,33 +10,44 @@ import smtplib
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from flask import current_app
-from sqlalchemy import text
+from sqlalchemy import Select, func, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from survey import clock
+from survey import breakers, clock, standstill
 from survey.calendars import table_version
+from survey.clock import iso
 from survey.db import db
+from survey.models import Campaign, CampaignState, Channel, Organisation, Survey
 from survey.settings import Settings
 
 FREE_BYTES = 500 * 1024 * 1024
 MOST_SECONDS_APART = 5.0
 OLDEST_POSTGRESQL = 140_000
+DEADLINE_NEAR = timedelta(hours=24)
+NAMES = {Channel.IVR: "calls", Channel.WEB: "emails"}
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One part: whether it is well, and what to say of it."""
+    """One part: whether it is well, and what to say of it. `warning`: it is, but somebody should know of this."""
 
     part: str
     well: bool
     says: str
+    warning: bool = False
+
+    @property
+    def mark(self) -> str:
+        if self.warning:
+            return "warn"
+        return "ok" if self.well else "FAIL"
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -50,6 +64,9 @@ def examine(settings: Settings) -> list[Finding]:
         public_address,
         calendars,
         disk,
+        contact,
+        channels,
+        paused_campaigns,
     )
     return [check(settings) for check in checks]
 
@@ -126,7 +143,9 @@ def mail_relay(settings: Settings) -> Finding:
             code, _ = relay.noop()
     except (OSError, smtplib.SMTPException) as error:
         return Finding("mail relay", False, f"does not answer ({type(error).__name__}): check SMTP_URL")
-    return Finding("mail relay", code == 250, f"answers {code}")
+    if code != 250:
+        return Finding("mail relay", False, f"answers, but not as it should ({code}): ask whoever runs it")
+    return Finding("mail relay", True, "answers")
 
 
 def public_address(settings: Settings) -> Finding:
@@ -149,7 +168,77 @@ def calendars(_settings: Settings) -> Finding:
 def disk(settings: Settings) -> Finding:
     settings.aftercall_data.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(settings.aftercall_data).free
-    return Finding("disk", free >= FREE_BYTES, f"{free // 1024**2} MiB free in {settings.aftercall_data}")
+    said = f"{free // 1024**2} MiB free in {settings.aftercall_data}"
+    if free < FREE_BYTES:
+        return Finding("disk", False, f"{said}: make room, or name another folder with AFTERCALL_DATA")
+    return Finding("disk", True, said)
+
+
+def contact(_settings: Settings) -> Finding:
+    """Whether a global stop is in force."""
+    try:
+        stop = standstill.in_force()
+    except SQLAlchemyError:
+        return Finding("contact", False, "cannot be read")
+    if stop is None:
+        return Finding("contact", True, "is not stopped")
+    why = f" ({stop.reason})" if stop.reason else ""
+    says = f"nobody is contacted, anywhere, since {iso(stop.begun_at)}{why}: to go on, run flask stop --lift"
+    return Finding("contact", True, says, warning=True)
+
+
+def channels(_settings: Settings) -> Finding:
+    """Whether calls or emails are left alone for a while because they keep failing."""
+    try:
+        failing = breakers.open_now()
+    except SQLAlchemyError:
+        return Finding("channels", False, "cannot be read")
+    if not failing:
+        return Finding("channels", True, "calls and emails may go out")
+    said = [
+        f"{NAMES[one.channel]} keep failing ({one.reason}) and are left alone"
+        + (f", one is tried again at {iso(one.retry_at)}" if one.retry_at else "")
+        for one in failing
+    ]
+    return Finding("channels", True, f"{'; '.join(said)}: mend what is said above or there", warning=True)
+
+
+def paused_campaigns(_settings: Settings) -> Finding:
+    """Whether surveys of paused campaigns reach their deadline within DEADLINE_NEAR: nobody is asked meanwhile."""
+    try:
+        rows = db.session.execute(_near_their_deadline(clock.now())).all()
+    except SQLAlchemyError:
+        return Finding("pauses", False, "cannot be read")
+    if not rows:
+        return Finding("pauses", True, "no paused campaign has surveys near their deadline")
+    hours = int(DEADLINE_NEAR.total_seconds()) // 3600
+    said = [
+        f"{row.organisation}/{row.campaign} is paused, and {row.surveys:,} of its surveys "
+        f"{'closes' if row.surveys == 1 else 'close'} within {hours} hours, the first at {iso(row.first)}: "
+        f"to go on, run flask campaigns resume {row.organisation}/{row.campaign}"
+        for row in rows
+    ]
+    return Finding("pauses", True, "; ".join(said), warning=True)
+
+
+def _near_their_deadline(now: datetime) -> Select[str, str, int, datetime]:
+    return (
+        select(
+            Organisation.key.label("organisation"),
+            Campaign.key.label("campaign"),
+            func.count().label("surveys"),
+            func.min(Survey.deadline).label("first"),
+        )
+        .join(Campaign, Campaign.organisation_id == Organisation.id)
+        .join(Survey, Survey.campaign_id == Campaign.id)
+        .where(
+            Campaign.state == CampaignState.PAUSED,
+            Survey.closed_at.is_(None),
+            Survey.deadline.between(now, now + DEADLINE_NEAR),
+        )
+        .group_by(Organisation.key, Campaign.key)
+        .order_by(func.min(Survey.deadline))
+    )
 
 
 def _place(url: str, default_ports: Mapping[str, int]) -> tuple[str, int] | None:

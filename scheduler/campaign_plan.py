@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import date, time
 from fractions import Fraction
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Any
 
 import phonenumbers
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError, field_validator
 
-from scheduler.sampling import checked_plan, fraction
+from scheduler import plan_faults
+from scheduler.hours import Window
+from scheduler.plan_fields import Clock, Country, Day, Money, Name, Rate, Weekday, Whole, listed, no_truth
+from scheduler.ringing import rings_anywhere
+from scheduler.sampling import checked_plan
 from survey.errors import InputError
-from survey.models import Sampling
+from survey.models import Channel, Sampling
 from survey.questionnaire import LANGUAGES, QUESTIONNAIRES
-
-Checked = TypeVar("Checked")
 
 FINEST_RATE = 10**9
 LOWEST, HIGHEST = Fraction(1, 100), Fraction(1)
@@ -27,30 +29,12 @@ E164 = re.compile(r"\+[1-9]\d{6,14}")
 NO_NUMBER = "must be +, country code and number, without spaces"
 
 
-def _rate(value: object) -> Fraction:
-    return _listed(lambda: fraction(value, ""))
-
-
-def _listed(check: Callable[[], Checked]) -> Checked:
-    """The check's result; its refusal as one that is listed among the others."""
-    try:
-        return check()
-    except InputError as fault:
-        raise ValueError(str(fault)) from None
-
-
-def _money(value: object) -> Fraction | None:
-    return None if value is None else _listed(lambda: fraction(value, "", example="250.00"))
-
-
-Rate = Annotated[Fraction, BeforeValidator(_rate)]
-Money = Annotated[Fraction | None, BeforeValidator(_money)]
-Country = Annotated[str, Field(pattern="^[A-Z]{2}$")]
-Name = Annotated[str, Field(min_length=1, max_length=200)]
-
-
 class CampaignPlan(BaseModel):
-    """Every field of a campaign file. Dates are local to each site, hours to the customer, weekdays from Monday = 0."""
+    """Every field of a campaign file. Dates are local to each site, hours to the customer, weekdays from Monday = 0.
+
+    Each field is checked by itself here; `checked` also sees that they go together. docs/guide-campaign-file.md says
+    what they mean.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
@@ -58,8 +42,8 @@ class CampaignPlan(BaseModel):
     key: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)
     name: str = Field(min_length=1, max_length=200)
     sites: list[str] = Field(min_length=1)
-    starts_on: date
-    ends_on: date
+    starts_on: Day
+    ends_on: Day
     queues: list[Name] = []
     topics: list[Name] = []
     rate: Rate = Fraction(1, 10)
@@ -69,31 +53,34 @@ class CampaignPlan(BaseModel):
     channel_plan: list[dict[str, Any]] = [{"share": [1, 1], "channels": ["ivr", "web"]}]
     questionnaire: str = "core-1"
     languages: list[str] = ["en"]
-    min_talk_seconds: int = Field(10, ge=0)
-    quarantine_days: int = Field(30, ge=0, le=365)
-    call_from: time = time(9)
-    call_until: time = time(20)
-    call_weekdays: list[Annotated[int, Field(ge=0, le=6)]] = [0, 1, 2, 3, 4, 5]
-    hours_by_weekday: dict[Annotated[int, Field(ge=0, le=6)], tuple[time, time]] = {}
-    call_on_holidays: bool = False
-    dials_per_survey: int = Field(3, ge=1, le=10)
-    dials_per_number: int = Field(3, ge=1, le=10)
-    ring_seconds: int = Field(25, ge=15, le=60)
+    min_talk_seconds: Whole = Field(10, ge=0, le=86_400)
+    quarantine_days: Whole = Field(30, ge=0, le=365)
+    call_from: Clock = time(9)
+    call_until: Clock = time(20)
+    call_weekdays: list[Weekday] = [0, 1, 2, 3, 4, 5]
+    hours_by_weekday: dict[Weekday, tuple[Clock, Clock]] = {}
+    call_on_holidays: StrictBool = False
+    dials_per_survey: Whole = Field(3, ge=1, le=10)
+    dials_per_number: Whole = Field(3, ge=1, le=10)
+    ring_seconds: Whole = Field(25, ge=15, le=60)
     caller_id: str | None = None
     caller_ids: dict[Country, str] = {}
-    calls_per_second: int = Field(1, ge=1, le=100)
-    live_calls: int = Field(20, ge=1, le=10_000)
-    emails_per_minute: int = Field(60, ge=1, le=60_000)
-    reminders: int = Field(0, ge=0, le=1)
+    calls_per_second: Whole = Field(1, ge=1, le=100)
+    live_calls: Whole = Field(20, ge=1, le=10_000)
+    emails_per_minute: Whole = Field(60, ge=1, le=60_000)
+    reminders: Whole = Field(0, ge=0, le=1)
     spend_cap: Money = None
-    target_agent: int = Field(25, ge=0)
-    target_supervisor: int = Field(200, ge=0)
-    target_site: int = Field(800, ge=0)
+    target_agent: Whole = Field(25, ge=0, le=1_000_000)
+    target_supervisor: Whole = Field(200, ge=0, le=1_000_000)
+    target_site: Whole = Field(800, ge=0, le=1_000_000)
 
     @field_validator("channel_plan", mode="before")
     @classmethod
     def _shares_add_up(cls, plan: Any) -> Any:
-        return _listed(lambda: checked_plan(plan))
+        for entry in plan if isinstance(plan, list) else ():
+            if isinstance(entry, dict):
+                no_truth(entry.get("share"))
+        return listed(lambda: checked_plan(plan))
 
     @field_validator("rate", "rate_floor", "rate_ceiling")
     @classmethod
@@ -165,24 +152,11 @@ class CampaignPlan(BaseModel):
     def _named_once(cls, values: list[Any]) -> list[Any]:
         return sorted(set(values))
 
-    @model_validator(mode="after")
-    def _in_order(self) -> CampaignPlan:
-        if self.ends_on < self.starts_on:
-            raise ValueError("ends_on: is before starts_on")
-        if self.call_until <= self.call_from:
-            raise ValueError("call_until: is not after call_from")
-        if not self.call_weekdays:
-            raise ValueError("call_weekdays: names no day")
-        self._rates_fit()
-        if idle := sorted(set(self.hours_by_weekday) - set(self.call_weekdays)):
-            raise ValueError(f"hours_by_weekday: {', '.join(map(str, idle))} is not one of call_weekdays")
-        return self
-
-    def _rates_fit(self) -> None:
-        if self.rate_floor > self.rate_ceiling:
-            raise ValueError(f"rate_floor: {self.rate_floor} is above rate_ceiling, {self.rate_ceiling}")
-        if self.sampling is Sampling.FIXED and (self.rate_floor, self.rate_ceiling) != (LOWEST, HIGHEST):
-            raise ValueError('rate_floor, rate_ceiling: hold only with sampling = "target"; leave them out')
+    @property
+    def window(self) -> Window:
+        """The calling hours."""
+        own = tuple((day, *hours) for day, hours in sorted(self.hours_by_weekday.items()))
+        return Window(self.call_from, self.call_until, tuple(self.call_weekdays), own, self.call_on_holidays)
 
     def columns(self) -> dict[str, Any]:
         """The campaign row's columns, all but the organisation's id."""
@@ -209,12 +183,87 @@ def columns_of(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def checked(values: Mapping[str, Any], where: str = "campaign") -> CampaignPlan:
-    """The plan of these values; raises InputError with every fault listed."""
+    """The plan of these values; raises InputError with every fault listed, within the fields and between them."""
+    plan, faults = _looked_through(values)
+    if faults or plan is None:
+        raise InputError("; ".join(faults), where=where, how="Correct it and try again.")
+    return plan
+
+
+def unchecked(values: Mapping[str, Any]) -> CampaignPlan:
+    """The plan of a campaign that there is already: rules between fields may have been made after it was."""
+    return CampaignPlan(**values)
+
+
+def _looked_through(values: Mapping[str, Any]) -> tuple[CampaignPlan | None, list[str]]:
+    """The plan, and what is wrong with it. Where fields are wrong, the rules between the others are looked at still."""
     try:
-        return CampaignPlan(**values)
+        plan = CampaignPlan(**values)
     except ValidationError as error:
-        faults = "; ".join(_fault(one["loc"], one["msg"]) for one in error.errors())
-        raise InputError(faults, where=where, how="Correct it and try again.") from None
+        found = error.errors()
+        wrong = {str(one["loc"][0]) for one in found}
+        sound = {name: value for name, value in values.items() if name not in wrong}
+        stand_in = CampaignPlan(**dict(_STAND_IN) | sound)
+        faults = [plan_faults.fault(one, CampaignPlan.model_fields) for one in found]
+        return None, list(dict.fromkeys(faults)) + _between(stand_in, wrong)
+    return plan, _between(plan, set())
+
+
+# For required fields that are wrong or missing, so that the others can be compared with each other.
+_STAND_IN: Mapping[str, Any] = {
+    "organisation": "-",
+    "key": "x",
+    "name": "-",
+    "sites": ["-"],
+    "starts_on": date.min,
+    "ends_on": date.max,
+}
+
+
+def _between(plan: CampaignPlan, wrong: set[str]) -> list[str]:
+    """The faults between fields, but for rules that involve one of the `wrong` fields."""
+    return [f"{told}" for fields, told in _rules_broken(plan) if wrong.isdisjoint(fields)]
+
+
+def _rules_broken(plan: CampaignPlan) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Each rule between fields that the plan breaks: the fields it is about, and what is said."""
+    begins, ends = plan.call_from, plan.call_until
+    if plan.ends_on < plan.starts_on:
+        yield ("starts_on", "ends_on"), f"ends_on: is before starts_on, {plan.starts_on} (give that day or a later one)"
+    if ends <= begins:
+        yield ("call_from", "call_until"), f"call_until: {ends:%H:%M} is not after call_from, {begins:%H:%M}"
+    if not plan.call_weekdays:
+        yield ("call_weekdays",), f"call_weekdays: names no day (give {plan_faults.EXAMPLES['call_weekdays']})"
+    if idle := sorted(set(plan.hours_by_weekday) - set(plan.call_weekdays)):
+        days = ", ".join(map(str, idle))
+        told = f"hours_by_weekday: {days} is not one of call_weekdays (add it there, or remove it here)"
+        yield ("call_weekdays", "hours_by_weekday"), told
+    yield from _rates_broken(plan)
+    yield from _never_ringing(plan)
+
+
+def _rates_broken(plan: CampaignPlan) -> Iterator[tuple[tuple[str, ...], str]]:
+    if plan.rate_floor > plan.rate_ceiling:
+        told = f"rate_floor: {plan.rate_floor} is above rate_ceiling, {plan.rate_ceiling} (lower the floor)"
+        yield ("rate_floor", "rate_ceiling"), told
+    if plan.sampling is Sampling.FIXED:
+        for name, left_out in (("rate_floor", LOWEST), ("rate_ceiling", HIGHEST)):
+            if getattr(plan, name) != left_out:
+                told = f'{name}: holds only with sampling = "target" (remove it, or write sampling = "target")'
+                yield (name, "sampling"), told
+
+
+def _never_ringing(plan: CampaignPlan) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Calls alone, in hours in which no phone may ring in any country: such a campaign could never ask anybody."""
+    fields = ("channel_plan", "call_from", "call_until", "call_weekdays", "hours_by_weekday")
+    sound = plan.call_until > plan.call_from and plan.call_weekdays
+    by_phone_alone = all(entry["channels"] == [Channel.IVR.value] for entry in plan.channel_plan)
+    if sound and by_phone_alone and not rings_anywhere(plan.window):
+        yield (
+            fields,
+            "call_from, call_until: in none of these hours may a phone ring in any country, and it asks by phone alone"
+            " (choose hours of the day, or add web to channel_plan)",
+        )
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -226,8 +275,3 @@ def read(path: Path) -> dict[str, Any]:
         raise InputError(f"cannot be read ({error.strerror})", where=str(path)) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"is not TOML: {error}", where=str(path)) from None
-
-
-def _fault(loc: tuple[int | str, ...], message: str) -> str:
-    message = message.removeprefix("Value error, ")
-    return f"{'.'.join(str(part) for part in loc)}: {message}" if loc else message

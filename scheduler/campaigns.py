@@ -31,6 +31,7 @@ from survey.models import (
     CampaignState,
     DrawKey,
     Organisation,
+    Programme,
     Site,
     Survey,
 )
@@ -44,7 +45,10 @@ def create(values: Mapping[str, Any], *, actor: str, where: str = "campaign") ->
 
     Raises InputError with every fault listed, NotFound for an unknown organisation or site, Refused for a key in use.
     """
-    plan = campaign_plan.checked(values, where)
+    try:
+        plan = campaign_plan.checked(values, where)
+    except InputError as fault:
+        raise InputError("; ".join([fault.what, *_unknown(values)]), where=where, how=fault.how) from None
     organisation = _organisation(plan)
     if db.session.scalar(
         select(Campaign.id).where(Campaign.organisation_id == organisation.id, Campaign.key == plan.key)
@@ -80,13 +84,41 @@ def change(campaign: Campaign, values: Mapping[str, Any], *, actor: str, where: 
         made = changes.changes_of(campaign, before, values, where)
         changes.apply(campaign, made, actor=actor)
         return made
-    plan = campaign_plan.checked(before | dict(values), where)
+    plan = campaign_plan.checked(changes.written_anew(before, values), where)
     for column, value in plan.columns().items():
         setattr(campaign, column, value)
     campaign.sites = _sites(plan, campaign.organisation)
     db.session.flush()
     audit.record(actor, "campaign changed", campaign, fields=sorted(values))
     return []
+
+
+def delete(campaign: Campaign, *, actor: str) -> None:
+    """Deletes a draft for good; the audit trail keeps that it was there. Flushes.
+
+    Raises Refused for a campaign that was launched, and for one that a programme is made of.
+    """
+    _locked(campaign)
+    if campaign.state is not CampaignState.DRAFT:
+        how = (
+            "" if campaign.state is CampaignState.CLOSED else f"Stop it for good: flask campaigns close {campaign.key}"
+        )
+        raise Refused(
+            f"campaign {campaign.key!r} is {campaign.state}; only drafts can be deleted: the hash of its draw key is"
+            " published, and whoever checks the draw needs its records",
+            how=how,
+        )
+    programmes = db.session.scalars(
+        select(Programme.key).where(Programme.campaigns.any(Campaign.id == campaign.id)).order_by(Programme.key)
+    ).all()
+    if programmes:
+        raise Refused(
+            f"campaign {campaign.key!r} belongs to programme {', '.join(programmes)}, whose frame is fixed",
+            how="Leave the draft: it asks nobody until it is launched.",
+        )
+    audit.record(actor, "campaign deleted", campaign, key=campaign.key)
+    db.session.delete(campaign)
+    db.session.flush()
 
 
 def change_from_file(campaign: Campaign, path: Path, *, actor: str) -> list[Change]:
@@ -274,6 +306,20 @@ def _organisation(plan: CampaignPlan) -> Organisation:
     if found is None:
         raise NotFound(f"no organisation {plan.organisation!r}", where="organisation", how="Import its roster first.")
     return found
+
+
+def _unknown(values: Mapping[str, Any]) -> list[str]:
+    """What is said of an organisation or sites that there are not, beside faults that keep a plan from being made."""
+    key, sites = values.get("organisation"), values.get("sites")
+    if not isinstance(key, str) or not key:
+        return []
+    owner = db.session.scalar(select(Organisation.id).where(Organisation.key == key))
+    if owner is None:
+        return [f"organisation: there is no {key!r} (import its roster first)"]
+    named = [one for one in sites if isinstance(one, str)] if isinstance(sites, list) else []
+    known = set(db.session.scalars(select(Site.key).where(Site.organisation_id == owner, Site.key.in_(named))))
+    missing = sorted(set(named) - known)
+    return [f"sites: there is no {', '.join(missing)} (import the roster first)"] if missing else []
 
 
 def _sites(plan: CampaignPlan, organisation: Organisation) -> list[Site]:

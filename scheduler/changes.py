@@ -42,6 +42,9 @@ OPEN_FIELDS = {
 }
 
 
+TARGET_RATES = frozenset({"rate_floor", "rate_ceiling"})
+
+
 @dataclass(frozen=True)
 class Change:
     """One field of a launched campaign, as it was and as it is to be. `from_when` None: at once."""
@@ -69,7 +72,7 @@ def changes_of(campaign: Campaign, before: Mapping[str, Any], values: Mapping[st
     day that is over; Refused for what stays fixed.
     """
     before = dict(before) | {"rate": _latest_rate(campaign)}
-    old, new = (campaign_plan.checked(before | dict(given), where) for given in ({}, values))
+    old, new = campaign_plan.unchecked(before), campaign_plan.checked(written_anew(before, values), where)
     differing = [name for name in campaign_plan.CampaignPlan.model_fields if getattr(old, name) != getattr(new, name)]
     fixed = [name for name in differing if name not in OPEN_FIELDS]
     if fixed:
@@ -90,6 +93,15 @@ def changes_of(campaign: Campaign, before: Mapping[str, Any], values: Mapping[st
         _check_last_day(campaign, new.ends_on, where)
     at = next_day(campaign)
     return [Change(name, getattr(old, name), getattr(new, name), at if name == "rate" else None) for name in differing]
+
+
+def written_anew(before: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """The campaign as it was written down, with `values` in place of what was there.
+
+    Whoever turns to a fixed rate need not say that floor and ceiling, which go with targets, are to go too.
+    """
+    left_out = TARGET_RATES if values.get("sampling") == Sampling.FIXED else frozenset()
+    return {name: value for name, value in before.items() if name not in left_out} | dict(values)
 
 
 def apply(campaign: Campaign, changes: Iterable[Change], *, actor: str) -> None:
@@ -119,10 +131,11 @@ def _think_again(campaign: Campaign) -> None:
     )
 
 
-def next_day(campaign: Campaign) -> datetime:
+def next_day(campaign: Campaign, now: datetime | None = None) -> datetime:
     """When the next day begins at the last of the campaign's sites: from then on a rate changed now holds."""
+    now = now or clock.now()
     return max(
-        day_start(clock.now().astimezone(ZoneInfo(site.time_zone)).date() + timedelta(days=1), site.time_zone)
+        day_start(now.astimezone(ZoneInfo(site.time_zone)).date() + timedelta(days=1), site.time_zone)
         for site in campaign.sites
     ).astimezone(UTC)
 

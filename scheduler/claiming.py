@@ -174,7 +174,7 @@ def _waiting(demands: Collection[Demand]) -> dict[tuple[int, Channel], int]:
 
 
 def _claim(demand: Demand, most: int, waiting: int, now: datetime) -> dict[int, datetime]:
-    turns = free_turns(now, demand.pace.free_at, step_of(demand.campaign, demand.channel), _ahead(), waiting)
+    turns = free_turns(now, demand.pace.free_at, step_of(demand.campaign, demand.channel), ahead(), waiting)
     chosen = db.session.scalars(
         select(Attempt.id)
         .join(Survey, Survey.id == Attempt.survey_id)
@@ -200,6 +200,6 @@ def _claim(demand: Demand, most: int, waiting: int, now: datetime) -> dict[int, 
     return dict(zip(ours, turns.take(len(ours)), strict=True))
 
 
-def _ahead() -> timedelta:
+def ahead() -> timedelta:
     """As far as turns are given out: until the next tick, with a second to spare."""
     return timedelta(seconds=settings.current().tick_seconds + 1)

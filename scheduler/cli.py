@@ -9,13 +9,14 @@ from typing import Any
 import click
 from flask import current_app
 
-from scheduler import campaigns, clockwork, dispatch, drawing, funnel
+from scheduler import campaigns, clockwork, closing, described, dispatch, drawing, funnel, held_back, notices
 from scheduler.changes import Change
 from scheduler.drawing import DrawReport
 from scheduler.forecast.cli import forecast_command
 from scheduler.jobs import Queue
 from scheduler.rates_cli import rates_command
-from scheduler.replay import replay
+from scheduler.replay import report
+from scheduler.replay_words import difference_at, replay_lines, replay_told
 from scheduler.words import DRAW_REASONS
 from survey import settings
 from survey.audit import COMMAND_LINE
@@ -40,12 +41,10 @@ campaign_argument = click.argument("campaign", metavar="[ORGANISATION/]CAMPAIGN"
 def create(file: Path, as_json: bool) -> None:
     """Make a draft of the campaign in FILE (TOML)."""
     made = campaigns.create_from_file(file, actor=COMMAND_LINE)
+    told, lines = _noted(made)
     db.session.commit()
-    emit(
-        _brief(made),
-        [f"Draft {made.organisation.key}/{made.key} made. Next: flask campaigns launch {made.key}"],
-        as_json,
-    )
+    done = f"Draft {made.organisation.key}/{made.key} made. Next: flask campaigns launch {made.key}"
+    emit(_brief(made) | told, [done, *lines], as_json)
 
 
 @campaigns_group.command("change")
@@ -61,7 +60,8 @@ def change(campaign: str, file: Path, dry_run: bool, as_json: bool) -> None:
     """
     found = campaigns.find(campaign)
     made = campaigns.change_from_file(found, file, actor=COMMAND_LINE)
-    told, lines = _brief(found), list(_changed(found, made, dry_run))
+    noted, note_lines = _noted(found)
+    told, lines = _brief(found) | noted, [*_changed(found, made, dry_run), *note_lines]
     if dry_run:
         db.session.rollback()
     else:
@@ -96,9 +96,30 @@ def launch(campaign: str, as_json: bool) -> None:
     """Open a draft: calls that end from now on are drawn. Publishes the SHA-256 of its secret draw key."""
     found = campaigns.find(campaign)
     key = campaigns.launch(found, actor=COMMAND_LINE)
+    noted, note_lines = _noted(found)
+    told = _brief(found) | {"key_sha256": key.sha256} | noted
     db.session.commit()
-    lines = [f"{found.key} is {found.state}.", f"Its draw key's SHA-256 is {key.sha256}: publish it now."]
-    emit(_brief(found) | {"key_sha256": key.sha256}, lines, as_json)
+    lines = [f"{found.key} is {found.state}.", *note_lines, *described.commitment(key.sha256)]
+    emit(told, lines, as_json)
+
+
+@campaigns_group.command("delete")
+@campaign_argument
+@json_option
+def delete(campaign: str, as_json: bool) -> None:
+    """Delete a draft for good. What was launched is closed, not deleted."""
+    found = campaigns.find(campaign)
+    told = _brief(found) | {"deleted": True}
+    campaigns.delete(found, actor=COMMAND_LINE)
+    db.session.commit()
+    name = f"{told['organisation']}/{told['campaign']}"
+    emit(told, [f"Draft {name} is deleted. Nobody was asked, and nothing of it was published."], as_json)
+
+
+def _noted(campaign: Campaign) -> tuple[dict[str, Any], list[str]]:
+    """What to know about the campaign as it now is: for programs, and as lines."""
+    found = notices.notes(campaign)
+    return {"notes": [note.as_dict() for note in found]}, [f"  ! {note.told}" for note in found]
 
 
 def _act(name: str, act: Any, explanation: str) -> None:
@@ -108,8 +129,12 @@ def _act(name: str, act: Any, explanation: str) -> None:
     def command(campaign: str, as_json: bool) -> None:
         found = campaigns.find(campaign)
         act(found, actor=COMMAND_LINE)
+        told, lines = _brief(found), [f"{found.key} is {found.state}."]
+        if found.state is CampaignState.CLOSED:
+            left = closing.aftermath(found)
+            told, lines = told | left.as_dict(), [*lines, *closing.lines(left)]
         db.session.commit()
-        emit(_brief(found), [f"{found.key} is {found.state}."], as_json)
+        emit(told, lines, as_json)
 
 
 _act("pause", campaigns.pause, "Stop contact; calls are still drawn.")
@@ -125,7 +150,7 @@ _act(
 @campaign_argument
 @json_option
 def show(campaign: str, as_json: bool) -> None:
-    """What has become of the campaign's calls so far."""
+    """How the campaign is set, and what has become of its calls so far."""
     told = funnel.show(campaigns.find(campaign))
     emit(told, list(_lines(told)), as_json)
 
@@ -160,10 +185,11 @@ def run(campaign: str | None, as_json: bool) -> None:
 def replay_(campaign: str, as_json: bool) -> None:
     """Recompute every decision of the campaign; fails with the first difference."""
     found = campaigns.find(campaign)
-    difference = replay(found)
-    if difference is not None:
-        raise Refused(str(difference), where=f"{found.organisation.key}/{found.key}")
-    emit({"campaign": found.key, "difference": None}, [f"{found.key}: every decision is as it must be."], as_json)
+    replayed = report(found)
+    name = f"{found.organisation.key}/{found.key}"
+    if replayed.difference is not None:
+        raise Refused(str(replayed.difference), where=name, how=difference_at(replayed))
+    emit(replay_told(found, replayed), replay_lines(name, replayed), as_json)
 
 
 @scheduler_group.command("run")
@@ -190,10 +216,14 @@ def run_worker(concurrency: int | None) -> None:
 @dispatch_group.command("tick")
 @json_option
 def tick(as_json: bool) -> None:
-    """Plan, claim and enqueue once what is due now."""
+    """Plan, claim and enqueue once what is due now; say what is not handed out, and why."""
     report = dispatch.tick(_queue().enqueue)
     told = {"planned": report.planned, "swept": report.swept, "claimed": len(report.claimed)}
-    emit(told, [f"{report.planned} surveys planned, {len(report.claimed)} attempts handed to the workers."], as_json)
+    waiting = held_back.read(report.claimed)
+    lines = [f"{report.planned} surveys planned, {len(report.claimed)} attempts handed to the workers."]
+    if report.swept:
+        lines.append(f"{report.swept} attempts taken back that no worker had begun for two minutes: is one running?")
+    emit(told | {"campaigns": [one.as_dict() for one in waiting]}, [*lines, *held_back.told(waiting)], as_json)
 
 
 def _queue() -> Queue:
@@ -225,13 +255,17 @@ def _report(report: DrawReport) -> dict[str, Any]:
 
 def _lines(told: dict[str, Any]) -> list[str]:
     lines = [
+        *(f"! {stopped}" for stopped in told["stopped"]),
         f"{told['organisation']}/{told['campaign']}: {told['name']} ({told['state']})",
-        f"{told['starts_on']} to {told['ends_on']}, rate {told['rate']}, sites {', '.join(told['sites'])}",
+        f"{told['starts_on']} to {told['ends_on']}, sites {', '.join(told['sites'])}",
+        *described.lines(told["settings"]),
     ]
     if told["draw_key"]:
-        lines.append(f"draw key SHA-256 {told['draw_key']['sha256']}")
-    lines += [one["told"] for one in told["overlaps"]]
+        lines += described.key_lines(told["draw_key"], f"{told['organisation']}/{told['campaign']}")
+    lines += [f"Overlaps campaign {one['campaign']}. {one['told']}" for one in told["overlaps"]]
+    lines += told["closing"]["told"] if told["closing"] else []
     lines.append(f"{told['calls']} calls, {told['eligible']} eligible, {told['drawn']} drawn")
+    lines.append(f"  calls: {told['calls_are']}.")
     lines += _reasons(told["reasons"])
     for title, counts in (("surveys", told["surveys"]), ("responses", told["responses"])):
         lines += (

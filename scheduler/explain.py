@@ -10,36 +10,39 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import select
 
-from scheduler import campaigns, hours, planning, policy, sampling
+from scheduler import campaigns, dispatch, hours, planning, policy, sampling
 from survey.calendars import Calendar, deadline, known_country, known_zone, table_version
 from survey.clock import iso
 from survey.db import db
 from survey.errors import InputError
 from survey.models import Attempt, CampaignState, Standstill, Survey
-from survey.phones import canonical, masked
+from survey.phones import canonical, masked, zones_of
 
 LOOK_AHEAD = timedelta(days=14)
 
 
 def explain_hours(
-    number: str, at: datetime, window: hours.Window | None = None, country: str = "US", site_zone: str = "UTC"
+    number: str, at: datetime, window: hours.Window | None = None, country: str = "US", site_zone: str | None = None
 ) -> dict[str, Any]:
-    """Whether `number` may be dialled at `at` (aware), why not, by which hours, and when next within two weeks.
+    """Whether `number` may be dialled at `at` (aware), why not, by which hours, until when, or when next in two weeks.
 
-    `country` (ISO 3166) applies to a number without a + prefix, `site_zone` to one whose own zone is not known. Raises
-    InputError for what is no phone number.
+    `country` (ISO 3166) applies to a number without a + prefix, `site_zone` to one whose own zone is not known; UTC
+    without it. Raises InputError for what is no phone number.
     """
     window = window or hours.Window()
-    e164 = canonical(number, country)
-    place = hours.place_of(e164, known_zone(site_zone))
-    verdict = hours.verdict(e164, _aware(at), window, site_zone)
-    next_at = hours.next_allowed(e164, at, at + LOOK_AHEAD, window, site_zone)
+    zone = known_zone(site_zone or "UTC")
+    e164 = _number(number, country)
+    place = hours.place_of(e164, zone)
+    verdict = hours.verdict(e164, _aware(at), window, zone)
+    span = hours.next_span(e164, at, at + LOOK_AHEAD, window, zone)
     return {
         "number": masked(e164),
+        "read_as": None if number.lstrip().startswith("+") else country,
         "at": iso(at),
         "allowed": verdict.allowed,
         "reasons": verdict.reasons,
         "zones": list(place.zones),
+        "zones_from": "number" if zones_of(e164) else "UTC" if site_zone is None else "site",
         "country": place.country,
         "window": {
             "from": f"{window.call_from:%H:%M}",
@@ -49,8 +52,20 @@ def explain_hours(
             "on_holidays": window.on_holidays,
         },
         "places": [_place(zone, place, at, window) for zone in place.zones],
-        "next_allowed": None if next_at is None else iso(next_at),
+        "limits_source": hours.SOURCES.get(place.limits, hours.NO_LAW_KNOWN),
+        "next_allowed": None if span is None else iso(span[0]),
+        "next_allowed_local": [] if span is None else [_local(span[0], zone) for zone in place.zones],
+        "last_begins": None if span is None else iso(max(span[0], span[1] - dispatch.LAST_DIAL_BEFORE_END)),
+        "begins_now": verdict.allowed and hours.verdict(e164, at + dispatch.LAST_DIAL_BEFORE_END, window, zone).allowed,
     }
+
+
+def _number(number: str, country: str) -> str:
+    try:
+        return canonical(number, country)
+    except InputError as error:
+        read_as = "" if number.lstrip().startswith("+") else f" Without a + it was read as a number of {country}."
+        raise InputError(f"the number {error.what}", where="--number", how=f"{error.how}{read_as}") from None
 
 
 def explain_campaign_hours(number: str, at: datetime, campaign: str, site_zone: str | None = None) -> dict[str, Any]:
@@ -65,17 +80,22 @@ def explain_campaign_hours(number: str, at: datetime, campaign: str, site_zone: 
 
 
 def _place(zone: str, place: hours.Place, at: datetime, window: hours.Window) -> dict[str, Any]:
-    """The local time in one of the number's zones, and the hours that hold there that day."""
-    local = at.astimezone(ZoneInfo(zone))
-    begins, ends = window.hours(local.weekday())
-    called = local.weekday() in window.weekdays
+    """The local time in one of the number's zones, the hours that hold there that day, and what they say of it."""
+    weekday = at.astimezone(ZoneInfo(zone)).weekday()
+    called = weekday in window.weekdays
     return {
         "zone": zone,
-        "local": f"{hours.DAY_NAMES[local.weekday()]} {local:%Y-%m-%d %H:%M}",
-        "campaign": [_stretch(begins, ends)] if called else [],
-        "limits": [_stretch(*one) for one in hours.limits_of(place.limits, local.weekday())],
+        "local": _local(at, zone),
+        "reasons": list(hours.against(zone, place, at, window)),
+        "campaign": [_stretch(*window.hours(weekday))] if called else [],
+        "limits": [_stretch(*one) for one in hours.limits_of(place.limits, weekday)],
         "limits_of": place.limits,
     }
+
+
+def _local(at: datetime, zone: str) -> str:
+    local = at.astimezone(ZoneInfo(zone))
+    return f"{hours.DAY_NAMES[local.weekday()]} {local:%Y-%m-%d %H:%M}"
 
 
 def _stretch(begins: time, ends: time) -> str:

@@ -6,10 +6,11 @@ from typing import Any
 
 from sqlalchemy import func, select
 
+from scheduler import closing, described, notices
 from scheduler.overlaps import overlaps
 from survey.clock import iso
 from survey.db import db
-from survey.models import Attempt, AttemptState, Campaign, Draw, DrawKey, DrawReason, Response, Survey
+from survey.models import Attempt, AttemptState, Campaign, CampaignState, Draw, DrawKey, DrawReason, Response, Survey
 
 ELIGIBLE = (DrawReason.DRAWN, DrawReason.NOT_SELECTED)
 
@@ -32,6 +33,10 @@ def show(campaign: Campaign) -> dict[str, Any]:
         "launched_at": None if campaign.launched_at is None else iso(campaign.launched_at),
         "closed_at": None if campaign.closed_at is None else iso(campaign.closed_at),
         "draw_key": _key(campaign),
+        "stopped": [note.told for note in notices.stopped()],
+        "settings": described.settings(campaign),
+        "closing": closing.aftermath(campaign).as_dict() if campaign.state is CampaignState.CLOSED else None,
+        "calls_are": described.whose_calls(campaign),
         "calls": sum(reasons.values()),
         "eligible": sum(reasons.get(reason, 0) for reason in ELIGIBLE),
         "drawn": reasons.get(DrawReason.DRAWN, 0),

@@ -62,13 +62,8 @@ def _daily(begins: time, ends: time) -> tuple[Stretches, ...]:
     return _week(*(((begins, ends),),) * 3)
 
 
-# Whatever a campaign says, nobody's phone rings outside these, by place and weekday. All but Australia's were made for
-# calls that sell, and are kept for surveys too; a user's counsel confirms them. Sources:
-# US: 47 CFR 64.1200(c)(1), at the called party's place. US-FL: Florida Statutes, section 501.616.
-# CA: the CRTC's Unsolicited Telecommunications Rules.
-# AU: Telecommunications (Telemarketing and Research Calls) Industry Standard 2017, the hours of research calls.
-# FR: Code de la consommation, article D. 223-9.
-# Everywhere else, the United Kingdom and Germany among them, the default: we know of no law there that names hours.
+# Whatever a campaign says, nobody's phone rings outside these, by place and weekday; SOURCES has where they come from.
+# All but Australia's were made for calls that sell, and are kept for surveys too; a user's counsel confirms them.
 _DEFAULT = _daily(time(9), time(20))
 LIMITS = {
     "US": _daily(time(8), time(21)),
@@ -77,6 +72,15 @@ LIMITS = {
     "AU": _week(((time(9), time(20, 30)),), ((time(9), time(17)),), ((time(9), time(17)),)),
     "FR": _week(((time(10), time(13)), (time(14), time(20))), (), ()),
 }
+SOURCES = {
+    "US": "47 CFR 64.1200(c)(1), at the called party's place",
+    "US-FL": "Florida Statutes, section 501.616",
+    "CA": "the CRTC's Unsolicited Telecommunications Rules",
+    "AU": "Telecommunications (Telemarketing and Research Calls) Industry Standard 2017, the hours of research calls",
+    "FR": "Code de la consommation, article D. 223-9",
+}
+# Everywhere else, the United Kingdom and Germany among them, the default holds.
+NO_LAW_KNOWN = "our own default, as we know of no law there that names hours"
 # There the same rules forbid calls on public holidays: no campaign can allow them.
 NEVER_ON_HOLIDAYS = frozenset({"AU", "FR"})
 # The law of Florida takes whoever has one of its area codes to be there. Source: the North American Numbering Plan.
@@ -110,7 +114,7 @@ def limits_of(where: str, weekday: int) -> Stretches:
 def verdict(e164: str, at: datetime, window: Window, site_zone: str) -> HoursVerdict:
     """Whether `e164` may be dialled at `at`: in all hours that apply, and no public holiday, in every zone."""
     place = place_of(e164, site_zone)
-    reasons = [reason for zone in place.zones for reason in _against(zone, place, at, window)]
+    reasons = [reason for zone in place.zones for reason in against(zone, place, at, window)]
     return HoursVerdict(not reasons, list(dict.fromkeys(reasons)))
 
 
@@ -144,7 +148,8 @@ def local_zone(e164: str, site_zone: str) -> str:
     return place_of(e164, site_zone).zones[0]
 
 
-def _against(zone: str, place: Place, at: datetime, window: Window) -> Iterable[str]:
+def against(zone: str, place: Place, at: datetime, window: Window) -> Iterable[str]:
+    """Why the number may not be dialled at `at`, as far as this one of its zones goes."""
     local = at.astimezone(ZoneInfo(zone))
     weekday = local.weekday()
     holiday = _kept_holiday(place, local.date(), window)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
@@ -63,12 +63,12 @@ class SoFar:
     answered: Counter[int] = field(default_factory=Counter)
 
 
-def days_of(campaign: Campaign) -> Days:
-    """The days of a setting made now. Of a campaign not yet launched, as if it were today."""
-    now = clock.now()
+def days_of(campaign: Campaign, at: datetime | None = None) -> Days:
+    """The days of a setting made at a moment, now by default. A campaign not yet launched counts as launched now."""
+    now = at or clock.now()
     today = min(_local(now, site) for site in campaign.sites)
     until = today - LATE_TO_COME_IN
-    opened = max(_local(campaign.launched_at or now, site) for site in campaign.sites) + DAY
+    opened = max(_local(campaign.launched_at or clock.now(), site) for site in campaign.sites) + DAY
     opened = max(opened, campaign.starts_on)
     weeks = max(0, min(MOST_WEEKS, (until - opened).days // 7))
     return Days(
@@ -77,7 +77,7 @@ def days_of(campaign: Campaign) -> Days:
         until=until,
         first=today + DAY,
         last=campaign.ends_on,
-        in_force_from=changes.next_day(campaign),
+        in_force_from=changes.next_day(campaign, now),
     )
 
 
@@ -114,42 +114,67 @@ def so_far(campaign: Campaign) -> SoFar:
 
 def agents_of(campaign: Campaign, days: Days, surveys: SoFar) -> list[Seen]:
     """Everybody who is at the campaign's sites when the rates begin to hold, or will be before they are set again."""
-    calls, weekdays = _calls(campaign, days)
+    by_agent: Counter[int] = Counter()
+    by_weekday: defaultdict[int, Counter[int]] = defaultdict(Counter)
+    for (agent_id, site_id, day), calls in calls_by_day(campaign, days.since, days.until).items():
+        by_weekday[site_id][day.weekday()] += calls
+        if agent_id is not None:
+            by_agent[agent_id] += calls
+    return seen_by(campaign, days, roster(campaign, days.since, days.first + WEEK), by_agent, by_weekday, surveys)
+
+
+def seen_by(
+    campaign: Campaign,
+    days: Days,
+    assigned: Mapping[int, Sequence[Assignment]],
+    calls: Mapping[int, int],
+    weekdays: Mapping[int, Mapping[int, int]],
+    surveys: SoFar,
+) -> list[Seen]:
+    """The same from given calls in the days looked back on, by agent, and by site and weekday (Monday = 0). Pure.
+
+    `assigned` may hold assignments of other days too.
+    """
     sites = {site.id: site for site in campaign.sites}
     left: dict[tuple[int, date], Fraction] = {}
     found = []
-    for agent_id, assignments in _roster(campaign, days).items():
+    for agent_id, all_of_them in assigned.items():
+        assignments = [
+            each
+            for each in all_of_them
+            if each.starts_on < days.first + WEEK and (each.ends_on is None or each.ends_on > days.since)
+        ]
         there = next((each for each in assignments if each.covers(days.first)), None)
         there = there or next((each for each in assignments if each.starts_on > days.first), None)
         if there is None:
             continue
         span = (there.site_id, max(days.last if each.ends_on is None else each.ends_on - DAY for each in assignments))
         if span not in left:
-            left[span] = _weeks_left(sites[there.site_id], days, span[1], weekdays[there.site_id])
+            left[span] = _weeks_left(sites[there.site_id], days, span[1], weekdays.get(there.site_id, {}))
         found.append(
             Seen(
                 agent_id,
                 there.supervisor_id,
                 there.site_id,
-                calls[agent_id],
+                calls.get(agent_id, 0),
                 Fraction(max((days.until - max(days.since, assignments[0].starts_on)).days, 0), 7),
                 left[span],
                 surveys.settled[agent_id],
                 surveys.answered[agent_id],
-                surveys.agents[agent_id],
+                surveys.agents.get(agent_id, Got()),
             )
         )
     return found
 
 
-def _roster(campaign: Campaign, days: Days) -> dict[int, list[Assignment]]:
-    """The assignments to the campaign's sites since the first day looked at, in order, by agent."""
+def roster(campaign: Campaign, since: date, before: date) -> dict[int, list[Assignment]]:
+    """The assignments to the campaign's sites on days from `since` to before `before`, in order, by agent."""
     rows = db.session.scalars(
         select(Assignment)
         .where(
             Assignment.site_id.in_([site.id for site in campaign.sites]),
-            Assignment.starts_on < days.first + WEEK,
-            or_(Assignment.ends_on.is_(None), Assignment.ends_on > days.since),
+            Assignment.starts_on < before,
+            or_(Assignment.ends_on.is_(None), Assignment.ends_on > since),
         )
         .order_by(Assignment.agent_id, Assignment.starts_on)
     )
@@ -180,10 +205,10 @@ def days_off(site: Site, first: date, last: date) -> frozenset[date]:
     )
 
 
-def _calls(campaign: Campaign, days: Days) -> tuple[Counter[int], defaultdict[int, Counter[int]]]:
-    """Calls that could be asked about, in the days looked back on: by agent, and by site and weekday (Monday = 0)."""
+def calls_by_day(campaign: Campaign, since: date, until: date) -> dict[tuple[int | None, int, date], int]:
+    """Calls that could be asked about, drawn or not, from `since` to before `until`: by agent, site and local day."""
     local_day = cast(func.timezone(Site.time_zone, Call.ended_at), Date)
-    begins = datetime.combine(days.since, datetime.min.time(), UTC) - ZONE_SPREAD
+    begins = datetime.combine(since, datetime.min.time(), UTC) - ZONE_SPREAD
     rows = db.session.execute(
         select(Call.agent_id, Call.site_id, local_day.label("day"), func.count().label("calls"))
         .select_from(Draw)
@@ -193,18 +218,12 @@ def _calls(campaign: Campaign, days: Days) -> tuple[Counter[int], defaultdict[in
             Draw.campaign_id == campaign.id,
             Draw.decided_at >= begins,
             Draw.reason.in_(ELIGIBLE),
-            local_day >= days.since,
-            local_day < days.until,
+            local_day >= since,
+            local_day < until,
         )
         .group_by(Call.agent_id, Call.site_id, local_day)
     )
-    by_agent: Counter[int] = Counter()
-    by_weekday: defaultdict[int, Counter[int]] = defaultdict(Counter)
-    for row in rows:
-        by_weekday[row.site_id][row.day.weekday()] += row.calls
-        if row.agent_id is not None:
-            by_agent[row.agent_id] += row.calls
-    return by_agent, by_weekday
+    return {(row.agent_id, row.site_id, row.day): row.calls for row in rows}
 
 
 def _local(moment: datetime, site: Site) -> date:

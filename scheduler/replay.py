@@ -8,15 +8,15 @@ same reason two things are not compared: a survey's deadline, which hangs on the
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from fractions import Fraction
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from scheduler.circumstances import Circumstances, Credit, Judged
 from scheduler.decisions import Candidate, Eligible, decide
@@ -72,6 +72,24 @@ class Recorded:
         return None if self.reason in BY_CHANCE_OR_QUARANTINE else self.reason
 
 
+@dataclass
+class Report:
+    """What a replay came to. `recomputed` of `recorded` decisions, `drawn` among them, up to the first `difference`.
+
+    Of some recomputed ones a part could not be compared, as what it rests on may rightly have changed:
+    `reasons_changeable` counts, by the recorded reason, those that would be judged otherwise today whether they could
+    be asked about; `quarantines_erased` those whose customer has been erased. `undecided` calls have no draw at all.
+    """
+
+    recorded: int = 0
+    recomputed: int = 0
+    drawn: int = 0
+    reasons_changeable: Counter[DrawReason] = field(default_factory=Counter)
+    quarantines_erased: int = 0
+    undecided: int = 0
+    difference: Difference | None = None
+
+
 def replay(campaign: Campaign) -> Difference | None:
     """The first difference between the campaign's draws and their recomputation, in the order decided, or None.
 
@@ -80,15 +98,24 @@ def replay(campaign: Campaign) -> Difference | None:
 
     Raises Refused when the campaign was never launched.
     """
-    return next(_differences(campaign), None)
+    return report(campaign).difference
 
 
-def _differences(campaign: Campaign) -> Iterator[Difference]:
+def report(campaign: Campaign) -> Report:
+    """As `replay`, with how much was recomputed and what could not be compared. Raises Refused as it does."""
+    told = Report()
+    told.difference = next(_differences(campaign, told), None)
+    told.undecided = _undecided(campaign)
+    return told
+
+
+def _differences(campaign: Campaign, told: Report) -> Iterator[Difference]:
     key = _key(campaign)
     committed = hashlib.sha256(bytes.fromhex(key.key_hex)).hexdigest()
     if committed != key.sha256:
         yield Difference("", "the key's published SHA-256", key.sha256, committed)
     rows = _rows(campaign)
+    told.recorded = len(rows)
     circumstances = Circumstances(campaign, key, list(rows.values()))
     belonging = set(db.session.scalars(select(Call.id).where(belongs_to(campaign))))
     history = _History(campaign.organisation_id)
@@ -98,6 +125,17 @@ def _differences(campaign: Campaign) -> Iterator[Difference]:
         for draw, call in zip(draws, judged, strict=True):
             yield from _own_differences(draw, call, call.row.id in belonging)
         yield from _run_differences(campaign, draws, judged, history)
+        for draw, call in zip(draws, judged, strict=True):
+            _count(told, draw, call)
+
+
+def _count(told: Report, draw: Recorded, call: Judged) -> None:
+    """Adds a decision that was found as it must be."""
+    told.recomputed += 1
+    told.drawn += draw.reason is DrawReason.DRAWN
+    if draw.against is not call.against:
+        told.reasons_changeable[draw.reason] += 1
+    told.quarantines_erased += _erased(draw, call)
 
 
 def _own_differences(draw: Recorded, call: Judged, belongs: bool) -> Iterator[Difference]:
@@ -168,8 +206,11 @@ def _candidate(draw: Recorded, call: Judged) -> Candidate:
 
     Quarantine of a customer who has been erased since can no longer be told, so it is taken as it was written.
     """
-    erased = draw.reason is DrawReason.QUARANTINED and not call.candidate.indexes
-    return replace(call.candidate, against=DrawReason.QUARANTINED if erased else draw.against)
+    return replace(call.candidate, against=DrawReason.QUARANTINED if _erased(draw, call) else draw.against)
+
+
+def _erased(draw: Recorded, call: Judged) -> bool:
+    return draw.reason is DrawReason.QUARANTINED and not call.candidate.indexes
 
 
 class _History:
@@ -225,6 +266,12 @@ class _History:
 def _as_of(call: Eligible, at: datetime, gave_way: bool) -> Eligible:
     was_open = call.closed_at is not None and (call.closed_at > at or gave_way)
     return replace(call, closed_at=None) if was_open else call
+
+
+def _undecided(campaign: Campaign) -> int:
+    """How many of the campaign's calls have no draw."""
+    without = ~select(Draw.id).where(Draw.call_id == Call.id).exists()
+    return db.session.scalar(select(func.count()).select_from(Call).where(belongs_to(campaign), without)) or 0
 
 
 def _name(call: Judged) -> str:

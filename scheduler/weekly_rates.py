@@ -6,17 +6,17 @@ campaign's sites, so it is always published before the first call that it decide
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from fractions import Fraction
 
 from sqlalchemy import insert, select
 
 from scheduler.drawing import OPEN_TO_DRAW
-from scheduler.outlook import Days, agents_of, days_of, so_far
+from scheduler.outlook import Days, SoFar, agents_of, days_of, so_far
 from scheduler.rates import Rates, rates_of
-from scheduler.targets import Setting, Wanted, set_rates
+from scheduler.targets import Seen, Setting, Wanted, set_rates
 from survey import audit, clock
 from survey.db import db
 from survey.errors import Refused
@@ -46,13 +46,13 @@ def due() -> list[Campaign]:
         .where(Campaign.sampling == Sampling.TARGET, Campaign.state.in_(OPEN_TO_DRAW))
         .order_by(Campaign.launched_at, Campaign.id)
     ).all()
-    return [campaign for campaign in campaigns if _is_due(campaign, days_of(campaign))]
+    return [campaign for campaign in campaigns if is_due(campaign.rates_set_for, days_of(campaign))]
 
 
 def set_if_due(campaign: Campaign) -> int:
     """Sets the rates unless that was done this week, by whatever machine; returns how many were published. Flushes."""
     _lock(campaign)
-    if campaign.state not in OPEN_TO_DRAW or not _is_due(campaign, days_of(campaign)):
+    if campaign.state not in OPEN_TO_DRAW or not is_due(campaign.rates_set_for, days_of(campaign)):
         return 0
     return len(publish(campaign, actor=audit.SERVICE).changed)
 
@@ -114,10 +114,9 @@ def work_out(campaign: Campaign) -> WeeklyRates:
         starting = f"Until there is, the campaign's own rate, {campaign.rate}, holds for every agent."
         return WeeklyRates(days, why_not=f"There is not a whole week of calls yet to go by. {starting}")
     surveys = so_far(campaign)
-    agents = agents_of(campaign, days, surveys)
-    if not any(seen.calls for seen in agents):
+    setting = setting_of(campaign, agents_of(campaign, days, surveys), surveys)
+    if setting is None:
         return WeeklyRates(days, why_not=f"{NO_CALLS} from {days.since} on, so the rates stay as they are.")
-    setting = set_rates(agents, _wanted(campaign), surveys.supervisors, surveys.sites)
     rates, now = rates_of(campaign), clock.now()
     return WeeklyRates(
         days,
@@ -127,7 +126,15 @@ def work_out(campaign: Campaign) -> WeeklyRates:
     )
 
 
-def _wanted(campaign: Campaign) -> Wanted:
+def setting_of(campaign: Campaign, agents: Sequence[Seen], surveys: SoFar) -> Setting | None:
+    """The rates for these agents; None when no call was seen to go by, and the rates stay as they are."""
+    if not any(seen.calls for seen in agents):
+        return None
+    return set_rates(agents, wanted_of(campaign), surveys.supervisors, surveys.sites)
+
+
+def wanted_of(campaign: Campaign) -> Wanted:
+    """What a campaign that samples by targets seeks, and between which rates."""
     return Wanted(
         campaign.target_agent,
         campaign.target_supervisor,
@@ -137,8 +144,9 @@ def _wanted(campaign: Campaign) -> Wanted:
     )
 
 
-def _is_due(campaign: Campaign, days: Days) -> bool:
-    over = campaign.rates_set_for is not None and campaign.rates_set_for >= days.monday
+def is_due(set_for: date | None, days: Days) -> bool:
+    """Whether rates are to be set on these days, having been set last for the week of the Monday `set_for`."""
+    over = set_for is not None and set_for >= days.monday
     return not over and bool(days.weeks) and days.first <= days.last
 
 

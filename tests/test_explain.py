@@ -81,6 +81,7 @@ def test_calling_hours_of_a_campaign(app: Flask, at_noon: ManualClock) -> None:
         {
             "zone": "Europe/London",
             "local": "Friday 2026-03-13 15:00",
+            "reasons": ["15:00 in Europe/London is not before the campaign's 14:00"],
             "campaign": ["10:00-14:00"],
             "limits": ["09:00-20:00"],
             "limits_of": "GB",
@@ -88,11 +89,16 @@ def test_calling_hours_of_a_campaign(app: Flask, at_noon: ManualClock) -> None:
     ]
     assert told(app, *words, "2026-03-12T16:59:00Z")["allowed"]
     assert run(app, *words, "2026-03-13T15:00:00Z").output.splitlines() == [
-        "The number may not be called then.",
-        "  15:00 in Europe/London is not before the campaign's 14:00",
-        f"In Europe/London it is Friday 2026-03-13 15:00: campaign {name} calls that day 10:00-14:00, GB allows "
+        "+44 ••••••••23 may not be called at 2026-03-13T15:00:00Z.",
+        "Given without a +, it was read as a number of GB.",
+        "In Europe/London it is Friday 2026-03-13 15:00; hours that day: the campaign's 10:00-14:00, the limits' "
         "09:00-20:00.",
-        "It may again from 2026-03-16T09:00:00Z.",
+        "  No: 15:00 in Europe/London is not before the campaign's 14:00.",
+        f"The campaign's hours are those of {name}: Mon, Tue, Wed, Thu, Fri 09:00-17:00; Fri 10:00-14:00, not on "
+        "public holidays, by the customer's clock.",
+        "The limits, those of GB, hold whatever a campaign says: our own default, as we know of no law there that "
+        "names hours.",
+        "It may be called again from 2026-03-16T09:00:00Z: Monday 2026-03-16 09:00 in Europe/London.",
     ]
 
 
@@ -103,6 +109,8 @@ def test_a_number_without_a_zone_is_where_its_site_is(app: Flask, at_noon: Manua
     db.session.commit()
     words = ("hours", "--number", "+881612345678", "--at", "2026-03-12T05:30:00Z")
     assert told(app, *words, "--zone", "Asia/Tokyo")["zones"] == ["Asia/Tokyo"]
+    assert "so the site's counts: Asia/Tokyo." in run(app, *words, "--zone", "Asia/Tokyo").output
+    assert "Here UTC was taken." in run(app, *words).output
     by_campaign = told(app, *words, "--campaign", key)
     assert by_campaign["zones"] == ["Asia/Dubai"] and by_campaign["allowed"]
 
@@ -110,10 +118,52 @@ def test_a_number_without_a_zone_is_where_its_site_is(app: Flask, at_noon: Manua
 def test_breaks_and_days_without_calls_are_told(app: Flask) -> None:
     words = ("hours", "--number", "+33199000123", "--at")
     lines = run(app, *words, "2026-03-12T13:30:00+01:00").output.splitlines()
-    assert "  13:30 in Europe/Paris is in FR's midday break" in lines
-    assert lines[-2].endswith("FR allows 10:00-13:00 and 14:00-20:00.")
-    assert lines[-1] == "It may again from 2026-03-12T13:00:00Z."
-    assert "FR allows not at all." in run(app, *words, "2026-03-14T12:00:00+01:00").output
+    assert "  No: 13:30 in Europe/Paris is in FR's midday break." in lines
+    assert lines[1].endswith("the limits' 10:00-13:00 and 14:00-20:00.")
+    assert "Code de la consommation, article D. 223-9" in lines[-2]
+    assert lines[-1] == "It may be called again from 2026-03-12T13:00:00Z: Thursday 2026-03-12 14:00 in Europe/Paris."
+    assert "the limits' none." in run(app, *words, "2026-03-14T12:00:00+01:00").output
+
+
+def test_a_number_that_may_be_in_many_zones_is_told_in_few_lines(app: Flask) -> None:
+    """A Canadian number without a place: each hour once, with some of the zones that show it, and no hour suits all."""
+    lines = run(app, "hours", "--number", "+16005550123", "--at", "2026-07-06T12:00:00-04:00").output.splitlines()
+    assert "any of 42 time zones" in lines[1] and len(lines) < 30
+    (noon,) = [line for line in lines if "Monday 2026-07-06 12:00;" in line]
+    assert noon.startswith("In America/Anguilla, America/Antigua, America/Barbados and 16 more it is")
+    assert "  No: 02:00 in Pacific/Guam is before the campaign's 09:00." in lines
+    assert lines[-1].startswith("No moment within two weeks suits")
+
+
+def test_until_when_calls_begin(app: Flask) -> None:
+    """Three minutes before the end of the hours no call begins any more, and that is said."""
+    words = ("hours", "--number", "+12125550123", "--at")
+    assert "No call begins from 2026-07-06T23:57:00Z on" in run(app, *words, "2026-07-06T12:00:00-04:00").output
+    late = told(app, *words, "2026-07-06T19:58:00-04:00")
+    assert late["allowed"] and not late["begins_now"]
+    assert "no call begins any more" in run(app, *words, "2026-07-06T19:58:00-04:00").output
+
+
+def test_a_call_is_found_by_either_id(app: Flask, at_noon: ManualClock) -> None:
+    place = factories.site()
+    ours = factories.call(place=place, source="acd", external_id="A-17")
+    twin = factories.call(place=place, source="switch", external_id="A-17")
+    other = factories.call(place=place, source="acd", external_id=str(ours.id))
+    ids = ours.id, twin.id, other.id
+    db.session.commit()
+
+    def first_line(*words: str) -> str:
+        return run(app, "call", *words).output.splitlines()[0]
+
+    assert first_line("A-17", "--source", "switch").startswith(f"Call {ids[1]}: A-17 of the source switch")
+    both = first_line("A-17")
+    assert both.startswith("Refused: ") and "--source (acd, switch)" in both and f"--ours {ids[1]} for A-17" in both
+    assert "means 2 calls" in first_line(str(ids[0])), "our own number, and the telephone system's of another call"
+    assert first_line(str(ids[0]), "--ours").startswith(f"Call {ids[0]}: A-17 of the source acd")
+    assert first_line(str(ids[0]), "--source", "acd").startswith(f"Call {ids[2]}:")
+    assert first_line(str(ids[1])).startswith(f"Call {ids[1]}:")
+    assert "These have it: acd, switch." in first_line("A-17", "--source", "none")
+    assert run(app, "call", "1", "--source", "acd", "--ours").exit_code == 2
 
 
 def test_why_a_survey_expired_without_a_call(app: Flask, at_noon: ManualClock) -> None:
@@ -182,7 +232,8 @@ def test_a_calls_story(app: Flask, at_noon: ManualClock) -> None:
     assert [moment["at"] for moment in story] == sorted(moment["at"] for moment in story)
     assert "drawn" in json.dumps(story).casefold()
     lines = run(app, "call", str(call_id)).output
-    assert len(lines.splitlines()) == len(story)
+    assert len(lines.splitlines()) == 1 + len(story)
+    assert ", under the id " in json.dumps(story)
 
 
 @pytest.mark.parametrize(
@@ -190,14 +241,18 @@ def test_a_calls_story(app: Flask, at_noon: ManualClock) -> None:
     [
         (("rule", "no-such-rule", "--level", "agent", "--n", "1", "--k", "1", "--months", "6"), "no rule set"),
         (("rule", "sqm-2011", "--level", "agent", "--n", "1", "--k", "2", "--months", "6"), "2"),
-        (("deadline", "--ended-at", "2026-07-02T15:00", "--zone", "UTC", "--country", "US"), "no offset"),
+        (("deadline", "--ended-at", "2026-07-02T15:00", "--zone", "UTC", "--country", "US"), "--ended-at: "),
         (("deadline", "--ended-at", "soon", "--zone", "UTC", "--country", "US"), "not a time"),
         (("deadline", "--ended-at", "2026-07-02T15:00Z", "--zone", "Mars", "--country", "US"), "time zone"),
         (("draw", "--key", "xyz", "--source", "s", "--id", "1"), "hex"),
-        (("hours", "--number", "12", "--at", "2026-07-06T12:00Z"), "phone number"),
+        (("hours", "--number", "12", "--at", "2026-07-06T12:00Z"), "read as a number of US"),
+        (("hours", "--number", "+18005550123", "--at", "2026-07-06T12:00Z"), "--number: the number is a toll-free"),
+        (("hours", "--number", "+12125550123", "--at", "2026-07-06T12:00"), "--at: '2026-07-06T12:00' does not say"),
         (("hours", "--number", "+12125550123", "--at", "2026-07-06T12:00Z", "--campaign", "none"), "no campaign"),
         (("hours", "--number", "+12125550123", "--at", "2026-07-06T12:00Z", "--zone", "Mars"), "time zone"),
         (("call", "999"), "no such call"),
+        (("call", "99999999999999999999"), "no such call"),
+        (("call", "no-such", "--ours"), "our numbers have no 'no-such'"),
         (("deadline", "--ended-at", "9999-12-31T00:00Z", "--zone", "UTC", "--country", "US"), "too far from today"),
         (("deadline", "--ended-at", "2026-07-02T15:00Z", "--zone", "America", "--country", "US"), "time zone"),
         (("hours", "--number", "+12125550123", "--at", "0001-01-01T00:00Z"), "too far from today"),
@@ -211,4 +266,4 @@ def test_what_cannot_be_explained_is_refused_in_one_line(app: Flask, words: tupl
 
 def test_usage_is_exit_2(app: Flask) -> None:
     assert run(app, "rule", "sqm-2011").exit_code == 2
-    assert run(app, "call", "99999999999999999999").exit_code == 2
+    assert run(app, "call").exit_code == 2

@@ -210,6 +210,8 @@ PUBLIC = {
     "certification.certificate_json",
     "certification.current_registry",
     "certification.registry_of_year",
+    "certification.keys_of_draws",
+    "certification.keys_of_draws_json",
     "console.static",
     "operations.front",
     "operations.health",

@@ -1,4 +1,4 @@
-"""flask campaigns forecast: what a campaign would come to, by the calls of the last weeks; nothing is changed."""
+"""flask campaigns forecast: what a campaign would come to, by the calls of days gone by; nothing is changed."""
 
 from __future__ import annotations
 
@@ -9,12 +9,20 @@ import click
 
 from scheduler import campaigns
 from scheduler.forecast import reading as forecast_reading
-from scheduler.forecast.days import DAY
-from scheduler.forecast.limits import PACE
+from scheduler.forecast.advice import warnings
 from scheduler.forecast.reading import MOST_WEEKS, WEEKS, Reading
 from scheduler.forecast.report import Names, by_hour, names_in, report
 from scheduler.forecast.totals import Figures, Subject, Verdict
-from scheduler.forecast.words import assumptions, floor_tenth, money, percent, tenth, warnings, whole
+from scheduler.forecast.words import (
+    assumptions,
+    floor_tenth,
+    money,
+    replayed,
+    tenth,
+    told_pace,
+    told_rates,
+    whole,
+)
 from scheduler.spending import minute_price
 from scheduler.words import DRAW_REASONS
 from survey.commands import command, emit, json_option
@@ -30,13 +38,19 @@ WILL = {
 
 @command("forecast")
 @click.argument("campaign", metavar="[ORGANISATION/]CAMPAIGN")
-@click.option("--weeks", type=click.IntRange(1, MOST_WEEKS), default=WEEKS, show_default=True, help="To look back on.")
+@click.option(
+    "--weeks",
+    type=click.IntRange(1, MOST_WEEKS),
+    default=WEEKS,
+    show_default=True,
+    help="Weeks of calls to go by; fewer if there are no older ones.",
+)
 @json_option
 def forecast_command(campaign: str, weeks: int, as_json: bool) -> None:
-    """What a campaign, a draft too, will come to if calls go on as in the last weeks. Changes nothing.
+    """What a campaign, a draft too, will come to if calls go on as they came. Changes nothing.
 
-    Surveys, complete ones, dials, emails, minutes and cost; the load by hour; who will miss their number, and when the
-    others have it.
+    Surveys, complete ones, dials, emails, minutes and cost; the dials by hour; who will miss their number, and when the
+    others have it. The first lines say which days' calls it goes by.
     """
     reading = forecast_reading.read(campaigns.find(campaign), weeks)
     names = names_in(reading)
@@ -46,13 +60,11 @@ def forecast_command(campaign: str, weeks: int, as_json: bool) -> None:
 def _lines(reading: Reading, names: Names) -> Iterator[str]:
     campaign, basis, made = reading.campaign, reading.basis, reading.forecast
     name = f"{campaign.organisation.key}/{campaign.key}"
-    yield f"{name} ({campaign.state}), calls from {basis.first} to {basis.last}"
-    yield (
-        f"if they come as from {basis.since} to {basis.until - DAY}: {reading.counted.calls:,} in"
-        f" {basis.days_seen} days, of which {whole(basis.volume.total()):,} could be asked about"
-    )
+    yield f"{name} ({campaign.state}): what its calls from {basis.first} to {basis.last} will bring"
+    yield replayed(reading)
     yield from (f"  ! {warning}" for warning in warnings(reading))
     yield ""
+    yield "Week by week. Calls are those that can be asked about; all the rest stands in the week of its call:"
     yield _row("", "calls", "surveys", "complete", "dials", "emails", "minutes", "cost")
     for monday, figures in made.weeks:
         yield _figures(f"from {max(monday, basis.first)}", figures)
@@ -70,7 +82,7 @@ def _reasons(reading: Reading) -> Iterator[str]:
     reasons = sorted(reading.counted.reasons.items(), key=lambda pair: (-pair[1], pair[0]))
     if reasons:
         yield ""
-        yield "Calls seen that could not be asked about:"
+        yield "Calls of those days that could not be asked about:"
         yield from (f"  {whole(calls):>9,}  {DRAW_REASONS[reason]}" for reason, calls in reasons)
 
 
@@ -87,16 +99,15 @@ def _hours(reading: Reading) -> Iterator[str]:
     hours = by_hour(reading)
     if hours:
         yield ""
-        yield "Dials by the hour of the customers' day, on an average calling day:"
+        yield "Dials by the hour of the customers' day, on an average day on which dials are allowed:"
         yield "  " + ", ".join(f"{hour:02d}: {tenth(dials)}" for hour, dials in hours)
 
 
 def _pace(reading: Reading) -> Iterator[str]:
-    pace, spend = reading.pace, reading.spend
-    setting = "calls a second" if pace.bound_by == PACE else "calls at a time"
-    yield (f"Busiest hour: {tenth(pace.busiest)} calls a minute; {tenth(pace.possible)} can be placed ({setting}).")
+    spend = reading.spend
+    yield f"Busiest hour of a full week: {told_pace(reading)}."
     cap = "" if spend.cap is None else f", beside {money(spend.spent)} spent, of at most {money(Fraction(spend.cap))}"
-    yield f"Cost of the calls to come: {money(spend.cost)}{cap}."
+    yield f"Cost of the dials to come: {money(spend.cost)}{cap}."
 
 
 def _subjects(reading: Reading, names: Names) -> Iterator[str]:
@@ -107,18 +118,23 @@ def _subjects(reading: Reading, names: Names) -> Iterator[str]:
     agents = reading.forecast.of(Level.AGENT)
     missing = reading.forecast.falling_short()
     yield ""
-    yield f"Agents: {len(missing)} of {len(agents)} will miss {reading.basis.wanted.agent}"
+    wanted = reading.basis.wanted.agent
+    yield (
+        f"Agents: {len(missing)} of {len(agents)} will have fewer than {wanted}"
+        if wanted
+        else "Agents: no number is wanted"
+    )
     yield from (_subject(one, names) for one in missing)
     last = max((one.reached_on for one in agents if one.reached_on is not None), default=None)
     if last is not None:
-        yield f"  The others have it by the calls of {last}; --json says when each."
+        yield f"  Those who reach it have it by the calls of {last}; --json says when each."
 
 
 def _subject(one: Subject, names: Names) -> str:
     key, name = names[one.level][one.id]
     when = "" if one.reached_on is None else f", by the calls of {one.reached_on}"
-    rate = "" if one.rate is None else f", at {percent(one.rate)}"
+    rate = f"; rate {told_rates(one.rates)}" if one.rates else ""
     expected = f"  {key}, {name}: {tenth(floor_tenth(one.at_end))}"
     if not one.target:
-        return f"{expected} at the end ({one.complete} now){rate}; no number is wanted"
-    return f"{expected} of {one.target} at the end ({one.complete} now){rate}: {WILL[one.verdict]}{when}"
+        return f"{expected} complete at the end ({one.complete} now): no number is wanted{rate}"
+    return f"{expected} of {one.target} complete at the end ({one.complete} now): {WILL[one.verdict]}{when}{rate}"

@@ -59,9 +59,9 @@ class Volume:
 class Basis:
     """What a forecast rests on. Calls were seen from `since` to before `until`, and are to come from `first` to `last`.
 
-    `off` are the days without calls, by site id; `taken` the first and last day of each campaign launched before.
-    `settled` of the organisation's surveys by these channels are past their deadlines, `answered` of them complete, by
-    agent id (None: not certain whose).
+    `off` are the days without calls from `until` on, by site id; `taken` the first and last day of each campaign
+    launched before. `rate` is the campaign's own, for whoever has no other. `settled` of the organisation's surveys by
+    these channels are past their deadlines, `answered` of them complete, by agent id (None: not certain whose).
     """
 
     since: date
@@ -69,7 +69,6 @@ class Basis:
     first: date
     last: date
     wanted: Wanted
-    fixed: bool
     rate: Fraction
     volume: Volume
     members: Mapping[int, Member]
@@ -86,6 +85,10 @@ class Basis:
         return (self.until - self.since).days
 
     @property
+    def last_seen(self) -> date:
+        return self.until - DAY
+
+    @property
     def yields(self) -> Fraction:
         """Complete surveys for each drawn one, over all, as targets.py takes it."""
         return Fraction(FIRST_ANSWERED + sum(self.answered.values()), FIRST_DRAWN + sum(self.settled.values()))
@@ -98,7 +101,7 @@ class Days:
         self._basis = basis
         self.days = [basis.first + n * DAY for n in range((basis.last - basis.first).days + 1)]
         # How many weeks' calls of the site the days before the n-th bring to this campaign.
-        self.upto = {site_id: [NOTHING, *accumulate(self._weights(site_id))] for site_id in basis.off}
+        self.upto = {site_id: [NOTHING, *accumulate(self._weights(site_id, self.days))] for site_id in basis.off}
 
     def kept(self, site_id: int, by_mask: Mapping[Mask, Fraction]) -> Fraction:
         """The calls as if the site's free days were free for all: fewer, where campaigns before take more of them."""
@@ -107,16 +110,20 @@ class Days:
         free = (count * self._free_weeks(site_id, mask) for mask, count in by_mask.items())
         return sum(free, NOTHING) / (self.upto[site_id][-1] or 1)
 
-    def _weights(self, site_id: int) -> list[Fraction]:
-        """How many weeks' calls of the site each day to come brings to this campaign."""
+    def weight(self, site_id: int, day: date) -> Fraction:
+        """How many weeks' calls of the site one day brings to this campaign; `off` must tell of it."""
+        return self._weights(site_id, [day])[0]
+
+    def _weights(self, site_id: int, days: Sequence[date]) -> list[Fraction]:
+        """How many weeks' calls of the site each of the days brings to this campaign."""
         masks: Mapping[Mask, Mapping[int, Fraction]] = self._basis.volume.sites.get(site_id) or {}
         total = sum((_sum(calls) for calls in masks.values()), NOTHING)
         if not total:
-            return [self._weight(site_id, 0, {}, day) for day in self.days]
+            return [self._weight(site_id, 0, {}, day) for day in days]
         shares = [(mask, _sum(calls) / total, self._weekdays(calls)) for mask, calls in masks.items()]
         exact = (
             sum((share * self._weight(site_id, mask, weekdays, day) for mask, share, weekdays in shares), NOTHING)
-            for day in self.days
+            for day in days
         )
         return [Fraction(round(weight * PARTS), PARTS) for weight in exact]
 

@@ -13,19 +13,22 @@ from fractions import Fraction
 
 from sqlalchemy import or_, select
 
-from scheduler import outlook, spending
+from scheduler import outlook, spending, weekly_rates
 from scheduler.forecast import lately
 from scheduler.forecast.calls import Counted, PastCalls
 from scheduler.forecast.days import DAY, WEEK, Basis, Member
 from scheduler.forecast.experience import Experience
+from scheduler.forecast.flows import Flow, Step
+from scheduler.forecast.known import known
 from scheduler.forecast.limits import Pace, Spend, pace_for, spend_for
 from scheduler.forecast.replay import SURVEYS_WANTED, Load, PastCall, Rules, might_be_asked, play, rounds_for
 from scheduler.forecast.totals import Forecast, Outlook
+from scheduler.forecast.weekly import Known, steps_to_come
 from scheduler.overlaps import Overlap, Owner, overlaps
 from scheduler.planning import window_of
 from scheduler.rates import rates_of
-from scheduler.targets import Setting, Wanted
 from scheduler.words import DRAW_REASONS
+from survey import clock
 from survey.calendars import day_start
 from survey.db import db
 from survey.errors import Refused
@@ -46,14 +49,18 @@ IMPORT = "Import the calls of the last weeks first: flask calls import FILE. The
 
 @dataclass(frozen=True)
 class Reading:
-    """A campaign's forecast and all that it rests on. `experience` and `settled` say how much was seen of either."""
+    """A campaign's forecast and all that it rests on. `experience` and `settled` say how much was seen of either.
+
+    `weeks` were to be looked back on; `steps` are the rates, from when they hold.
+    """
 
     campaign: Campaign
+    weeks: int
     basis: Basis
     counted: Counted
     experience: Experience
     load: Load
-    setting: Setting
+    steps: Sequence[Step]
     forecast: Forecast
     pace: Pace
     spend: Spend
@@ -85,7 +92,9 @@ def read(campaign: Campaign, weeks: int = WEEKS) -> Reading:
     since = _since(calls, campaign, days.until, weeks)
     counted = calls.counted(since, days.until)
     _require_eligible(campaign, counted)
-    basis = _basis(campaign, counted, members, (since, days.until), first, before)
+    begins = max(day_start(first, site.time_zone) for site in campaign.sites)
+    rates = rates_of(campaign)
+    basis = _basis(campaign, counted, members, (since, days.until), first, before, rates.in_force(None, begins))
     ahead = Outlook(basis)
     if not ahead.has_calls():
         taken = ", ".join(repr(one.other.key) for one in before)
@@ -96,21 +105,33 @@ def read(campaign: Campaign, weeks: int = WEEKS) -> Reading:
             else "Change its days.",
         )
     experience = lately.experience(campaign)
-    load = _replay(campaign, calls, basis, ahead.setting(), experience)
-    setting = ahead.setting(load.quarantined_share)
-    made = ahead.forecast(setting, load)
+    there = known(campaign, rates, members.keys(), begins, days.until, first)
+    flows, steps = _course(campaign, basis, ahead, there, Fraction(0))
+    load = _replay(campaign, calls, basis, ahead.mean_rates(flows, steps), experience)
+    if load.quarantined_share:
+        flows, steps = _course(campaign, basis, ahead, there, load.quarantined_share)
+    made = ahead.forecast(flows, steps, load)
     return Reading(
         campaign,
+        weeks,
         basis,
         counted,
         experience,
         load,
-        setting,
+        steps,
         made,
         _pace(campaign, made, load),
         _spend(campaign, made),
         met,
     )
+
+
+def _course(
+    campaign: Campaign, basis: Basis, ahead: Outlook, there: Known, quarantined: Fraction
+) -> tuple[list[Flow], list[Step]]:
+    """The calls to come, when that share of them is of customers who have to rest, and the rates for them."""
+    flows = ahead.flows(quarantined)
+    return flows, steps_to_come(campaign, basis, ahead.to_come, flows, there, clock.now())
 
 
 def _require_days(campaign: Campaign) -> None:
@@ -178,28 +199,23 @@ def _basis(
     seen: tuple[date, date],
     first: date,
     before: Sequence[Overlap],
+    rate: Fraction,
 ) -> Basis:
     surveys = outlook.so_far(campaign)
     settled, answered = lately.answers(campaign)
-    begins = max(day_start(first, site.time_zone) for site in campaign.sites)
-    rate, fixed = rates_of(campaign).in_force(None, begins), campaign.sampling is Sampling.FIXED
+    wanted = weekly_rates.wanted_of(campaign)
+    if campaign.sampling is Sampling.FIXED:
+        wanted = replace(wanted, floor=rate, ceiling=rate)
     return Basis(
         since=seen[0],
         until=seen[1],
         first=first,
         last=campaign.ends_on,
-        wanted=Wanted(
-            campaign.target_agent,
-            campaign.target_supervisor,
-            campaign.target_site,
-            rate if fixed else campaign.rate_floor,
-            rate if fixed else campaign.rate_ceiling,
-        ),
-        fixed=fixed,
+        wanted=wanted,
         rate=rate,
         volume=counted.volume,
         members=members,
-        off={site.id: outlook.days_off(site, first, campaign.ends_on) for site in campaign.sites},
+        off={site.id: outlook.days_off(site, seen[1], campaign.ends_on) for site in campaign.sites},
         taken=[(one.first, one.last) for one in before],
         settled=settled,
         answered=answered,
@@ -209,9 +225,9 @@ def _basis(
     )
 
 
-def _replay(campaign: Campaign, calls: PastCalls, basis: Basis, setting: Setting, experience: Experience) -> Load:
-    rates = {each.seen.agent_id: each.rate for each in setting.agents}
-
+def _replay(
+    campaign: Campaign, calls: PastCalls, basis: Basis, rates: Mapping[int, Fraction], experience: Experience
+) -> Load:
     def rate_of(call: PastCall) -> Fraction:
         return basis.rate if call.agent_id is None else rates.get(call.agent_id, basis.rate)
 
@@ -244,8 +260,9 @@ def _phones(customer_ids: set[int]) -> dict[int, str]:
 
 
 def _pace(campaign: Campaign, made: Forecast, load: Load) -> Pace:
-    """The load of a week with all its days, as calls come to the places they have in the replay's weeks."""
-    a_week = made.total.dials / made.weeks_left if made.weeks_left else Fraction(0)
+    """The load of the fullest week, as dials come to the places they have in the replay's weeks."""
+    whole_week = made.total.dials / made.weeks_left if made.weeks_left else Fraction(0)
+    a_week = max(whole_week, *(figures.dials for _, figures in made.weeks))
     weekly = {cell: a_week * count / load.dials for cell, count in load.dials_in.items()}
     minutes = load.minutes / load.dials if load.dials else Fraction(0)
     seconds = minutes * spending.MINUTE_SECONDS + campaign.ring_seconds

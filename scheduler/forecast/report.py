@@ -13,10 +13,11 @@ from typing import Any
 
 from sqlalchemy import select
 
+from scheduler.forecast.advice import warnings
 from scheduler.forecast.days import DAY
 from scheduler.forecast.reading import Reading
 from scheduler.forecast.totals import Figures, Subject
-from scheduler.forecast.words import assumptions, warnings, whole
+from scheduler.forecast.words import assumptions, whole
 from scheduler.spending import minute_price
 from survey.db import db
 from survey.models import Agent, Channel, Level, Site, Supervisor
@@ -62,12 +63,13 @@ def report(reading: Reading, names: Names) -> dict[str, Any]:
         "days": {"from": basis.first, "to": basis.last},
         "seen": {
             "from": basis.since,
-            "to": basis.until - DAY,
+            "to": basis.last_seen,
             "days": basis.days_seen,
             "calls": reading.counted.calls,
             "eligible": whole(basis.volume.total()),
             "not_eligible": {reason.value: whole(calls) for reason, calls in sorted(reading.counted.reasons.items())},
         },
+        "rates_set": [{"on": one.set_on, "from": one.first} for one in reading.steps if one.set_on is not None],
         "warnings": warnings(reading),
         "rests_on": assumptions(reading),
         "experience": {
@@ -122,4 +124,4 @@ def _subject(one: Subject, names: Names) -> dict[str, Any]:
         "verdict": one.verdict.value,
         "reached_on": one.reached_on,
     }
-    return told if one.rate is None else told | {"rate": one.rate}
+    return told | {"rates": [{"from": since, "rate": rate} for since, rate in one.rates]} if one.rates else told

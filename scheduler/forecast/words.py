@@ -1,118 +1,93 @@
-"""A forecast in sentences: what to look at before a launch, and what is experience and what is assumed."""
+"""A forecast in sentences: which calls it goes by, what of it is experience and what is assumed."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from datetime import date
 from fractions import Fraction
 from math import ceil, floor
 
-from scheduler.forecast.days import DAY
+from scheduler.forecast.days import WEEK
 from scheduler.forecast.experience import ASSUMED_WEIGHT, EXPERIENCE_SINCE
 from scheduler.forecast.limits import PACE
 from scheduler.forecast.reading import Reading
-from scheduler.forecast.totals import Verdict
 from scheduler.targets import FIRST_ANSWERED, FIRST_DRAWN
-from survey.models import CampaignState, Channel, Level, Outcome, Sampling
+from survey.models import Channel, Outcome, Sampling
 
 
-def warnings(reading: Reading) -> list[str]:
-    """What an administrator should see before launching: what will be missed, held up, cut off or left to others."""
-    paused = reading.campaign.state is CampaignState.PAUSED
-    return [
-        *(["The campaign is paused: this is what it comes to once it is resumed."] if paused else []),
-        *_of_targets(reading),
-        *_of_pace(reading),
-        *_of_money(reading),
-        *_of_others(reading),
-    ]
-
-
-def _of_targets(reading: Reading) -> Iterator[str]:
-    wanted = reading.basis.wanted
-    for level, target in (
-        (Level.AGENT, wanted.agent),
-        (Level.SUPERVISOR, wanted.supervisor),
-        (Level.SITE, wanted.site),
-    ):
-        subjects = reading.forecast.of(level)
-        for verdict, will in ((Verdict.MISSED, "will miss"), (Verdict.UNCERTAIN, "may miss")):
-            count = sum(one.verdict is verdict for one in subjects)
-            if count:
-                advice = f" {_advice(reading)}" if verdict is Verdict.MISSED else ""
-                yield f"{count} of {counted(len(subjects), level)} {will} {target} complete surveys.{advice}"
-
-
-def _advice(reading: Reading) -> str:
-    """What helps: how rates are set is fixed at the launch."""
-    if reading.campaign.sampling is Sampling.TARGET:
-        raised = "" if reading.basis.wanted.ceiling == 1 else ", or raise rate_ceiling"
-        return f"Make the campaign longer{raised}."
-    if reading.campaign.launched_at is not None:
-        return "Raise the rate, or make the campaign longer."
-    return 'Raise the rate, or let it be set for each agent (sampling = "target").'
-
-
-def _of_pace(reading: Reading) -> Iterator[str]:
-    pace = reading.pace
-    if pace.keeps_up:
-        return
-    what = "calls_per_second" if pace.bound_by == PACE else "live_calls"
-    lost = f", and {percent(pace.lost)} of them never has its turn in time" if pace.lost else ""
-    yield (
-        f"The pace does not keep up: up to {tenth(pace.busiest)} calls a minute come due, {tenth(pace.possible)} can be"
-        f" placed. Some wait for {pace.waits} calling hours{lost}. Raise {what}."
+def replayed(reading: Reading) -> str:
+    """Which days of which calls a forecast goes by, and how many these are."""
+    basis, campaign = reading.basis, reading.campaign
+    sites = ", ".join(site.name for site in campaign.sites)
+    only = "".join(
+        f", of the {what} {', '.join(names)}"
+        for what, names in (("queues", campaign.queues), ("topics", campaign.topics))
+        if names
     )
-
-
-def _of_money(reading: Reading) -> Iterator[str]:
-    spend = reading.spend
-    if spend.cap is not None and spend.reached_on is not None:
-        yield (
-            f"The spend cap of {money(Fraction(spend.cap))} is reached by the calls of about {spend.reached_on}; from"
-            " then on nobody is dialled. The figures here are without the cap."
-        )
-
-
-def _of_others(reading: Reading) -> Iterator[str]:
-    shares = {id(one): share for one, share in reading.taken}
-    for one in reading.overlaps:
-        share = shares.get(id(one))
-        yield one.told("" if share is None else f" ({percent(share)} of the calls seen that could be asked about)")
+    return (
+        f"It goes by the {counted(reading.counted.calls, 'call')} at {sites}{only} from {basis.since} to"
+        f" {basis.last_seen} ({counted(basis.days_seen, 'day')}), whichever campaign they fell to;"
+        f" {whole(basis.volume.total()):,} of them could have been asked about."
+    )
 
 
 def assumptions(reading: Reading) -> list[str]:
     """What the forecast rests on, experience told apart from assumptions."""
-    return [*_of_calls(reading), _of_rates(reading), _of_answers(reading), *_of_attempts(reading), _of_replay(reading)]
+    return [*_of_calls(reading), _of_rates(reading), _of_answers(reading), *_of_attempts(reading), *_of_replay(reading)]
 
 
 def _of_calls(reading: Reading) -> Iterator[str]:
     basis = reading.basis
-    seen = f"{counted(basis.days_seen, 'day')} from {basis.since} to {basis.until - DAY}"
-    if basis.days_seen < 7:
-        yield f"Calls: only {seen} were seen, less than a week, so every weekday is taken to be alike."
+    days = f"the {counted(basis.days_seen, 'day')} from {basis.since} to {basis.last_seen}"
+    if basis.days_seen < WEEK.days:
+        yield f"Calls: only {days} have any, less than a week, so every day to come is taken to be alike."
     else:
-        yield f"Calls: as in the {seen}; a Monday brings what the Mondays among them did."
-    yield "Public holidays and the sites' own days off bring no calls. The roster stays as it is written down today."
+        short = basis.days_seen < reading.weeks * WEEK.days
+        there = counted(basis.days_seen // WEEK.days, "whole week")
+        asked = f" {reading.weeks} weeks were asked for; the calls that are there fill {there}." if short else ""
+        yield (
+            f"Calls: as many are taken to come as in {days}, each weekday like the same weekday then. Whole weeks"
+            f" count, up to the day before yesterday, as later calls may not be in yet.{asked}"
+        )
+    yield (
+        "Public holidays and the sites' own days off bring no calls. Agents stay with the supervisors and sites of"
+        " today's roster, and join and leave on its dates."
+    )
 
 
 def _of_rates(reading: Reading) -> str:
+    own = percent(reading.basis.rate)
     if reading.campaign.sampling is Sampling.FIXED:
-        return f"Rate: every call at {percent(reading.basis.rate)}."
+        return f"Rate: {own} of the calls are drawn."
+    now, *coming = reading.steps
+    begins = (
+        f"the rates published already hold at first, and {own} for agents who have none"
+        if now.rates and set(now.rates.values()) != {now.default}
+        else f"the campaign's own rate of {own} holds for every agent at first"
+    )
+    if not coming:
+        return f"Rates: {begins}, and to the end, as it comes before other rates can be set and in force."
     low, high = percent(reading.basis.wanted.floor), percent(reading.basis.wanted.ceiling)
+    first = coming[0]
+    week = "" if reading.campaign.rates_set_for else ", once a whole week of the campaign's calls has been seen"
     return (
-        f"Rates: as they would be set today, from {low} to {high}. They are set anew every week, by what has come in."
+        f"Rates: {begins}. On {first.set_on}{week}, each agent's rate is set from what is missing then, between {low}"
+        f" and {high}, for calls from {first.first} on; and again every Monday, for calls from Tuesday on."
     )
 
 
 def _of_answers(reading: Reading) -> str:
     days, assumed = EXPERIENCE_SINCE.days, f"{FIRST_ANSWERED} of {FIRST_DRAWN}"
-    told = f"Answers: of the surveys drawn, {percent(reading.basis.yields)} are taken to be completed."
+    told = f"Answers: {percent(reading.basis.yields)} of the surveys are taken to be completed."
     if not reading.settled:
-        return f"{told} That is assumed ({assumed}): no survey by these channels has ended in the last {days} days."
+        return (
+            f"{told} That is assumed ({assumed}), as no survey of the organisation by these channels has ended in the"
+            f" last {days} days."
+        )
     answered = sum(reading.basis.answered.values())
     return (
-        f"{told} Experience: {answered:,} of the organisation's {reading.settled:,} surveys by these channels in the"
-        f" last {days} days; beside it stand {assumed} assumed."
+        f"{told} Experience: {answered:,} of the organisation's {reading.settled:,} surveys by these channels whose"
+        f" deadlines passed in the last {days} days were; {assumed} are added as an assumption."
     )
 
 
@@ -124,18 +99,49 @@ def _of_attempts(reading: Reading) -> Iterator[str]:
             continue
         share = percent(experience.share(channel, Outcome.COMPLETED))
         seen = experience.seen(channel)
-        rest = f"{seen:,} {what} of experience, and as {ASSUMED_WEIGHT} more what is assumed" if seen else "assumed"
-        yield f"{what.capitalize()}: {share} end with all answers ({rest})."
+        rest = (
+            f"experience with {seen:,} {what} of the last {EXPERIENCE_SINCE.days} days, and {ASSUMED_WEIGHT} more added"
+            " as an assumption"
+            if seen
+            else "assumed, as there is no experience yet"
+        )
+        yield f"{what.capitalize()}: {share} of them lead to a complete survey ({rest})."
 
 
-def _of_replay(reading: Reading) -> str:
+def _of_replay(reading: Reading) -> Iterator[str]:
     load, days = reading.load, reading.campaign.quarantine_days
-    return (
-        f"Attempts and hours: {load.surveys:,} surveys replayed in {counted(load.rounds, 'round')}, drawn by made-up"
-        f" numbers that say nothing of the real draw. {percent(load.quarantined_share)} of the calls come too soon"
-        f" after another survey of the customer ({counted(days, 'day')}), and"
-        f" {percent(load.each(load.superseded))} of the drawn are replaced by a newer call."
+    yield (
+        "How many dials and emails a survey takes, and at which hours: the calls of those days, or a part of them,"
+        " were drawn and asked about on paper, by the campaign's own hours and retries,"
+        f" {counted(load.surveys, 'survey')} in {counted(load.rounds, 'run')}. The draws were made up: they do not tell"
+        " which calls will be drawn."
     )
+    yield (
+        f"Of those calls {percent(load.quarantined_share)} were left out because the customer had been asked in the"
+        f" {counted(days, 'day')} before; {percent(load.each(load.superseded))} of the surveys were replaced by one"
+        " about a newer call of the customer."
+    )
+
+
+def told_pace(reading: Reading) -> str:
+    """The busiest hour beside what is possible, and by which setting."""
+    pace, campaign = reading.pace, reading.campaign
+    bound = (
+        f"{counted(campaign.calls_per_second, 'dial')} a second"
+        if pace.bound_by == PACE
+        else f"{counted(campaign.live_calls, 'dial')} under way at a time"
+    )
+    return f"{tenth(pace.busiest)} dials a minute; up to {tenth(pace.possible)} a minute can be made ({bound})"
+
+
+def told_rates(rates: Sequence[tuple[date, Fraction]]) -> str:
+    """An agent's rates: the first, and between which the later ones lie."""
+    (_, first), *later = rates
+    if not later:
+        return percent(first)
+    low, high = min(rate for _, rate in later), max(rate for _, rate in later)
+    between = percent(low) if low == high else f"{percent(low)} to {percent(high)}"
+    return f"{percent(first)}, from {later[0][0]} {between}"
 
 
 def whole(value: Fraction) -> int:

@@ -9,8 +9,9 @@ from flask.testing import FlaskClient
 from sqlalchemy import text
 
 from certification import certificates
+from survey import clock
 from survey.db import db
-from survey.models import Agent, Certificate, Level
+from survey.models import Agent, Campaign, Certificate, DrawKey, Level
 from tests.certification.world import World
 
 TABLES = ("certificates", "assessments", "periods", "audit_entries", "programmes")
@@ -153,3 +154,20 @@ def _rows() -> list[object]:
     return [
         db.session.execute(text(f"SELECT md5(string_agg(t::text, '' ORDER BY id)) FROM {t} t")).all() for t in TABLES
     ]
+
+
+def test_a_draw_key_is_committed_to_at_the_launch_and_shown_after_the_close(client: FlaskClient, world: World) -> None:
+    key = db.session.query(DrawKey).one()
+    name = db.session.get_one(Campaign, key.campaign_id).name
+    sha256, secret = key.sha256, key.key_hex
+    db.session.commit()
+    html = page(client, "/registry/draws")
+    assert name in html and sha256 in html and secret not in html
+    (told,) = client.get("/registry/draws.json").get_json()["draw_keys"]
+    assert told["sha256"] == sha256 and told["key_hex"] is None
+    key = db.session.query(DrawKey).one()
+    key.revealed_at = clock.now()
+    db.session.commit()
+    assert secret in page(client, "/registry/draws")
+    assert client.get("/registry/draws.json").get_json()["draw_keys"][0]["key_hex"] == secret
+    assert "/registry/draws" in page(client, "/registry")

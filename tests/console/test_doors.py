@@ -30,6 +30,8 @@ PAGES = {
 ACTS = {
     "/console/campaigns/{campaign}/pause": {"administrator", "manager"},
     "/console/campaigns/{campaign}/resume": {"administrator", "manager"},
+    # Without the box ticked it does nothing, and goes back to the page.
+    "/console/campaigns/{campaign}/delete": {"administrator", "manager"},
 }
 # Doors to a file, with tests of their own: test_imports.py and test_uploads.py.
 FILES = {

@@ -42,9 +42,9 @@ def test_the_page_shows_the_commands_figures(
         assert line.replace("'", "&#39;").replace('"', "&#34;") in page
     first, last = told["agents"][0], told["agents"][-1]
     assert (
-        first["verdict"] == "missed" and f"{first['name']} 0 4.7 20 16 100.0% not within the campaign Misses it" in page
+        first["verdict"] == "missed" and f"{first['name']} 0 4.7 20 16 100% not within the campaign Misses it" in page
     )
-    assert last["verdict"] == "likely" and f"{last['name']} 0 39.2 20 0 100.0% 27 Mar 2026 Reaches it" in page
+    assert last["verdict"] == "likely" and f"{last['name']} 0 39.2 20 0 100% 27 Mar 2026 Reaches it" in page
     assert page.index(first["name"]) < page.index(last["name"])
     assert "No number wanted" in page, "no supervisor has a number"
 

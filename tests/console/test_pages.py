@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -187,8 +188,8 @@ def test_surveys_that_credit_no_agent_are_no_agents_target(world: World) -> None
         made = Response(survey_id=survey.id, complete=True, channel=Channel.WEB, derived_at=clock.now(), **answers)
         db.session.add(made)
     db.session.commit()
-    [(_, complete, _, agents, agents_there)] = overview.read(Scope(None), clock.now()).plan
-    assert (complete, agents, agents_there) == (4, 1, 0)
+    [row] = overview.read(Scope(None), clock.now()).plan
+    assert (row.complete, row.agents, row.agents_there) == (4, 1, 0)
 
 
 def test_today_is_the_day_at_the_site(signed_in: Callable[..., Browser], world: World) -> None:
@@ -202,6 +203,26 @@ def test_a_standstill_is_said_loudly(signed_in: Callable[..., Browser], world: W
     db.session.add(Standstill(begun_at=clock.now(), begun_by="command line", reason="fire drill"))
     db.session.commit()
     assert "Standstill: nobody is contacted" in signed_in("auditor").get("/console/").text
+
+
+@pytest.mark.parametrize(
+    ("state", "decided", "says"),
+    [
+        (CampaignState.ACTIVE, False, "No call has gone through its draw"),
+        (CampaignState.ACTIVE, True, "None of its calls was drawn so far"),
+        (CampaignState.SCHEDULED, False, "Autumn begins by itself on 10 Feb 2026."),
+    ],
+)
+def test_a_campaign_without_answers_says_what_comes_next(
+    signed_in: Callable[..., Browser], at_noon: object, state: CampaignState, decided: bool, says: str
+) -> None:
+    campaign = factories.campaign(state=state, name="Autumn")
+    if decided:
+        call = factories.call(place=campaign.sites[0])
+        factories.draw(call, campaign, u=Decimal(2**63), drawn=False, reason=DrawReason.NOT_SELECTED)
+    db.session.commit()
+    page = text_of(signed_in("auditor").get("/console/").text)
+    assert says in page and "0 of 0" not in page
 
 
 def test_empty_pages_say_what_to_do(signed_in: Callable[..., Browser]) -> None:

@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
 from operations import doctor
-from survey import breakers, standstill
+from survey import breakers, clock, standstill
 from survey.clock import ManualClock
 from survey.db import db
 from survey.errors import Refused
-from survey.models import AuditEntry, Channel
+from survey.models import AuditEntry, CampaignState, Channel
 from survey.settings import Settings
 from tests import factories
 
@@ -128,6 +129,42 @@ class TestDoctor:
         parts = [finding["part"] for finding in json.loads(result.output)]
         assert parts[:5] == ["database", "clocks", "tables", "phone network", "mail relay"]
         assert result.exit_code == 1
+
+
+class TestWarnings:
+    """What keeps customers from being asked though every part is well."""
+
+    def test_a_stop_says_why_and_how_to_go_on(self, app: Flask, at_noon: ManualClock) -> None:
+        assert doctor.contact(app.config["SETTINGS"]).mark == "ok"
+        standstill.begin("test", "a complaint")
+        found = doctor.contact(app.config["SETTINGS"])
+        assert found.well and found.mark == "warn"
+        assert "2026-03-12T17:00:00Z (a complaint)" in found.says and "flask stop --lift" in found.says
+
+    def test_a_channel_left_alone(self, app: Flask, at_noon: ManualClock) -> None:
+        assert doctor.channels(app.config["SETTINGS"]).mark == "ok"
+        for _ in range(breakers.OPENS_AFTER):
+            breakers.failed(Channel.WEB, "the relay said no", None)
+        found = doctor.channels(app.config["SETTINGS"])
+        assert found.mark == "warn" and "emails keep failing (the relay said no)" in found.says
+
+    @pytest.mark.parametrize(
+        ("state", "hours", "mark"),
+        [
+            (CampaignState.PAUSED, 23, "warn"),
+            (CampaignState.PAUSED, 25, "ok"),
+            (CampaignState.ACTIVE, 23, "ok"),
+        ],
+    )
+    def test_a_pause_that_costs_surveys(
+        self, app: Flask, at_noon: ManualClock, state: CampaignState, hours: int, mark: str
+    ) -> None:
+        campaign = factories.campaign(state=state, key="spring")
+        factories.survey(within=campaign, deadline=clock.now() + timedelta(hours=hours))
+        found = doctor.paused_campaigns(app.config["SETTINGS"])
+        assert found.mark == mark
+        resume = f"flask campaigns resume {campaign.organisation.key}/spring"
+        assert (resume in found.says) is (mark == "warn")
 
 
 def test_clocks_that_differ_are_told(app: Flask, at_noon: ManualClock) -> None:

@@ -32,6 +32,7 @@ from survey.models import (
     Draw,
     DrawKey,
     Outcome,
+    Programme,
     Site,
     Survey,
 )
@@ -131,6 +132,10 @@ def test_every_fault_is_listed_at_once(boston: Site) -> None:
     with pytest.raises(InputError) as told:
         campaigns.create(values(rate=0.1, ring_seconds=5, channel_plan=[]), actor="test")
     assert all(fault in str(told.value) for fault in ("rate", "ring_seconds", "channel_plan"))
+    with pytest.raises(InputError, match=r"reminders: is 9 .*; sites: there is no miami \(import the roster first\)"):
+        campaigns.create(values(reminders=9, sites=["boston", "miami"]), actor="test")
+    with pytest.raises(InputError, match=r"reminders: is 9 .*; organisation: there is no 'nobody'"):
+        campaigns.create(values(reminders=9, organisation="nobody"), actor="test")
 
 
 def test_what_is_not_there_or_there_already_is_refused(boston: Site) -> None:
@@ -151,6 +156,37 @@ def test_a_draft_may_change_in_everything_but_its_key(boston: Site) -> None:
         campaigns.change(campaign, {"key": "other"}, actor="test")
     assert campaigns.change(campaign, {"quarantine_days": 5, "queues": ["sales"]}, actor="test") == []
     assert (campaign.quarantine_days, campaign.queues) == (5, ["sales"])
+
+
+def test_a_fixed_rate_takes_the_floor_and_ceiling_of_targets_away(boston: Site) -> None:
+    campaign = campaigns.create(values(sampling="target", rate_floor="1/50", rate_ceiling="1/2"), actor="test")
+    with pytest.raises(InputError, match=r"^campaign: rate_floor: holds only .* Correct it"):
+        campaigns.change(campaign, {"sampling": "fixed", "rate_floor": "1/50"}, actor="test")
+    campaigns.change(campaign, {"sampling": "fixed"}, actor="test")
+    assert (campaign.rate_floor, campaign.rate_ceiling) == (Fraction(1, 100), 1)
+    other = launched(key="autumn", sampling="target", rate_floor="1/50")
+    with pytest.raises(Refused, match=r"^campaign: sampling of campaign 'autumn' cannot be changed"):
+        campaigns.change(other, {"sampling": "fixed"}, actor="test")
+
+
+def test_a_draft_is_deleted_and_only_a_draft(boston: Site) -> None:
+    campaign = campaigns.create(values(), actor="test")
+    campaigns.delete(campaign, actor="test")
+    assert actions() == ["campaign created", "campaign deleted"] and db.session.query(Campaign).count() == 0
+    with pytest.raises(NotFound):
+        campaigns.find("spring")
+    campaign = launched()
+    with pytest.raises(
+        Refused, match=r"is active; only drafts can be deleted: the hash .* flask campaigns close spring"
+    ):
+        campaigns.delete(campaign, actor="test")
+    framed = campaigns.create(values(key="framed"), actor="test")
+    db.session.add(
+        Programme(organisation_id=boston.organisation_id, key="care", name="Care", rule_set="x", campaigns=[framed])
+    )
+    with pytest.raises(Refused, match="belongs to programme care"):
+        campaigns.delete(framed, actor="test")
+    assert db.session.query(Campaign).count() == 2
 
 
 def test_a_draft_is_changed_by_its_whole_file(app: Flask, boston: Site, tmp_path: Path) -> None:
@@ -332,18 +368,32 @@ def test_a_campaigns_life_by_command(app: Flask, boston: Site, tmp_path: Path) -
     db.session.commit()
     file = tmp_path / "spring.toml"
     file.write_text(FILE.replace('rate = "1/8"', "rate = 1"))
-    assert run(app, "campaigns", "create", str(file))[0] == 0
+    code, out, _ = run(app, "campaigns", "create", str(file))
+    assert code == 0 and "  ! Its first day, 2026-03-01, is past" in out
+    run(app, "campaigns", "delete", "spring")
+    assert run(app, "campaigns", "show", "spring")[0] == 1
+    assert "notes" in json.loads(run(app, "campaigns", "create", str(file), "--json")[1])
+    run(app, "stop")
     code, out, _ = run(app, "campaigns", "launch", "spring", "--json")
     assert (code, json.loads(out)["state"]) == (0, "active")
+    assert [note["about"] for note in json.loads(out)["notes"]] == ["stop", "days", "calls"]
+    assert run(app, "campaigns", "show", "spring")[1].startswith("! Contact is stopped everywhere since")
+    run(app, "stop", "--lift")
     assert json.loads(run(app, "draw", "run", "--json")[1])[0]["decided"] == 0
-    assert "every decision is as it must be" in run(app, "draw", "replay", "spring")[1]
-    assert json.loads(run(app, "dispatch", "tick", "--json")[1]) == {"planned": 0, "swept": 0, "claimed": 0}
-    for act, state in (("pause", "paused"), ("resume", "active"), ("close", "closed")):
+    code, out, _ = run(app, "draw", "replay", "spring")
+    assert code == 0 and "acme/spring: nothing has been drawn yet" in out
+    ticked = json.loads(run(app, "dispatch", "tick", "--json")[1])
+    assert (ticked["planned"], ticked["swept"], ticked["claimed"]) == (0, 0, 0)
+    for act, state in (("pause", "paused"), ("resume", "active")):
         assert json.loads(run(app, "campaigns", act, "acme/spring", "--json")[1])["state"] == state
+    assert run(app, "campaigns", "close", "spring")[1].startswith("spring is closed.\nNo call is drawn for it any more")
     assert "spring" in run(app, "campaigns", "list")[1]
     shown = json.loads(run(app, "campaigns", "show", "spring", "--json")[1])
     assert (shown["calls"], shown["state"]) == (0, "closed")
-    assert "0 calls, 0 eligible, 0 drawn" in run(app, "campaigns", "show", "spring")[1]
+    text = run(app, "campaigns", "show", "spring")[1]
+    assert "0 calls, 0 eligible, 0 drawn\n  calls: those of its sites, ended from 2026-03-01 to 2026-06-30 and" in text
+    assert f"draw key SHA-256 {shown['draw_key']['sha256']}, published" in text and "No survey is open" in text
+    assert "  calling hours  Mon-Sat 10:00-20:00, the customer's time; not on public holidays" in text
 
 
 def test_a_refusal_is_one_clear_line_and_exit_1(app: Flask, boston: Site, tmp_path: Path) -> None:

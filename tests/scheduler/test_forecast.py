@@ -11,8 +11,9 @@ from flask import Flask
 from sqlalchemy import func, select
 
 from scheduler.drawing import draw_campaign
+from scheduler.forecast.advice import warnings
 from scheduler.forecast.totals import Verdict
-from scheduler.forecast.words import assumptions, warnings, whole
+from scheduler.forecast.words import assumptions, whole
 from survey.clock import ManualClock
 from survey.db import db
 from survey.errors import Refused
@@ -33,6 +34,8 @@ from survey.models.optout import OptOutSource
 from tests import factories as make
 from tests.conftest import NOON
 from tests.scheduler.forecasting import DAY, FIRST, SINCE, UNTIL, Centre, at_end, forecast, read, workdays
+
+HALF, NINE_TENTHS = Fraction(1, 2), Fraction(9, 10)
 
 
 @pytest.fixture
@@ -142,7 +145,7 @@ def test_less_than_a_week_makes_every_day_alike_and_is_said(centre: Centre) -> N
     reading = read(centre.draft())
     assert reading.basis.days_seen == 2
     assert {share for _, share in reading.forecast.by_day} == {Fraction(1, 28)}
-    assert "only 2 days from 2026-03-09 to 2026-03-10 were seen" in assumptions(reading)[0]
+    assert "only the 2 days from 2026-03-09 to 2026-03-10 have any" in assumptions(reading)[0]
 
 
 def test_who_reaches_the_number_when_and_who_misses_it(centre: Centre) -> None:
@@ -207,18 +210,25 @@ def test_a_call_nobody_can_tell_whose_counts_for_its_site_alone(centre: Centre) 
     assert of_site - of_agents == 20 and sum(at_end(reading, Level.SUPERVISOR).values()) == of_agents
 
 
-def test_with_targets_the_rates_are_those_that_would_be_set(centre: Centre) -> None:
+def test_with_targets_rates_are_raised_as_far_as_they_may(centre: Centre) -> None:
     for n, agent in enumerate(centre.agents):
         centre.calls(agent, workdays(), 1 + 15 * n)
     draft = centre.draft(sampling=Sampling.TARGET, ceiling_numerator=9, ceiling_denominator=10)
     reading = read(draft)
     by_agent = {one.id: one for one in reading.forecast.of(Level.AGENT)}
     few, *others = (by_agent[agent.id] for agent in centre.agents)
-    assert few.rate == Fraction(9, 10) and few.verdict is Verdict.MISSED
-    assert all(one.rate is not None and one.rate < Fraction(9, 10) for one in others)
+    assert few.rates == ((FIRST, HALF), (date(2026, 3, 22), NINE_TENTHS)) and few.verdict is Verdict.MISSED
+    assert all(one.rates[1][1] < NINE_TENTHS for one in others)
     assert all(one.verdict is Verdict.LIKELY for one in others[1:])
-    assert [each.rate for each in reading.setting.agents] == [few.rate, *(one.rate for one in others)]
-    assert "Make the campaign longer, or raise rate_ceiling." in warnings(reading)[0]
+    told = warnings(reading)
+    assert told[0] == (
+        "1 of 4 agents will have fewer than the 25 complete surveys wanted, counting all calls up to 2026-04-09."
+    )
+    assert "Why they miss it: even at the highest rate allowed (rate_ceiling, 90%), too few calls" in told[-2]
+    assert told[-1] == (
+        "What would help: begin with a higher rate (rate, now 50%), or allow higher rates (rate_ceiling, now 90%), or"
+        " give the campaign a later last day (ends_on, now 2026-04-09)."
+    )
 
 
 def test_a_published_rate_goes_before_the_campaigns_own(centre: Centre) -> None:
@@ -280,7 +290,7 @@ def test_the_command_tells_it_all(centre: Centre, app: Flask) -> None:
     assert told["total"]["cost"] == told["spend"]["cost"] > told["spend"]["cap"] == 200
     assert told["agents"][0]["agent"] == centre.agents[0].key and told["agents"][0]["missing"] >= 18
     text = app.test_cli_runner().invoke(args=["campaigns", "forecast", draft.key]).output
-    assert "Agents: 1 of 4 will miss 20" in text and centre.agents[0].name in text
+    assert "Agents: 1 of 4 will have fewer than 20" in text and centre.agents[0].name in text
     assert "Dials by the hour of the customers' day" in text and "no number is wanted" in text
     assert "+1" not in text and "@" not in text
 

@@ -15,11 +15,12 @@ from flask import Flask
 
 from scheduler.forecast import lately
 from scheduler.forecast import reading as past_calls
+from scheduler.forecast.advice import warnings
 from scheduler.forecast.experience import ASSUMED, Experience
 from scheduler.forecast.limits import LIVE, PACE, pace_for, spend_for
 from scheduler.forecast.replay import Load
 from scheduler.forecast.report import names_in, report
-from scheduler.forecast.words import assumptions, warnings, whole
+from scheduler.forecast.words import assumptions, whole
 from survey.clock import ManualClock
 from survey.db import db
 from survey.models import (
@@ -245,10 +246,10 @@ def test_a_peak_is_made_up_for_later() -> None:
 def test_a_pace_too_slow_is_said(centre: Centre) -> None:
     centre.calls(centre.agents[0], workdays(), 40)
     told = warnings(read(centre.draft(rate_denominator=1, calls_per_second=1, live_calls=1)))
-    assert not any("does not keep up" in one for one in told)
+    assert not any("will have to wait" in one for one in told)
     reading = read(centre.draft(rate_denominator=1))
     slow = replace(reading, pace=pace_for(hourly(600), 10, 5, Fraction(60)))
-    assert any("The pace does not keep up" in one and "Raise live_calls." in one for one in warnings(slow))
+    assert any("Dials will have to wait" in one and "raise live_calls, or" in one for one in warnings(slow))
 
 
 def test_money() -> None:
@@ -262,4 +263,4 @@ def test_the_cost_is_that_of_the_minutes(centre: Centre) -> None:
     centre.calls(centre.agents[0], workdays(), 10)
     reading = read(centre.draft(spend_cap=100))
     assert reading.spend.cost == reading.forecast.total.minutes * Fraction(14, 10) > 100
-    assert any("spend cap of 1.00 is reached" in one for one in warnings(reading))
+    assert any("use up the spend cap of 1.00;" in one for one in warnings(reading))

@@ -10,7 +10,8 @@ from sqlalchemy import select, text
 from sqlalchemy.orm import Session, scoped_session
 
 from scheduler.drawing import draw_all, draw_campaign
-from scheduler.replay import Difference, replay
+from scheduler.replay import Difference, replay, report
+from scheduler.replay_words import replay_lines
 from survey import attempts, clock, optouts
 from survey.clock import ManualClock
 from survey.db import db
@@ -101,7 +102,16 @@ def test_an_honest_draw_replays_without_a_difference(drawn: Campaign) -> None:
         DrawReason.OPTED_OUT,
     }
     assert db.session.query(Survey).filter(Survey.superseded_by_call_id.is_not(None)).count() > 0
-    assert replay(drawn) is None
+    told = report(drawn)
+    count = db.session.query(Draw).filter_by(campaign_id=drawn.id).count()
+    assert (told.difference, told.recorded, told.recomputed, told.undecided) == (None, count, count, 0)
+    assert told.drawn == db.session.query(Draw).filter_by(campaign_id=drawn.id, drawn=True).count()
+    assert told.reasons_changeable.total() == told.quarantines_erased == 0
+    late = make.call(place=drawn.sites[0], ended_at=NOON + timedelta(days=3))
+    assert report(drawn).undecided == 1, late
+    lines = replay_lines("acme/c", report(drawn))
+    assert lines[0].startswith(f"acme/c: {count} decisions recomputed and compared ({told.drawn} drawn)")
+    assert lines[-1] == "  Not compared: 1 call has come in and not gone through the draw yet (flask draw run)."
 
 
 def test_it_still_does_when_rosters_contacts_and_optouts_have_changed(drawn: Campaign, at_noon: ManualClock) -> None:
@@ -117,7 +127,12 @@ def test_it_still_does_when_rosters_contacts_and_optouts_have_changed(drawn: Cam
     for survey in db.session.scalars(select(Survey).where(Survey.closed_at.is_(None))):
         made = make.attempt(survey, state=AttemptState.DIALLING)
         attempts.end(made.id, Outcome.NO_ANSWER)
-    assert replay(drawn) is None
+    told = report(drawn)
+    assert told.difference is None
+    # Agents off the roster since: their calls could not be asked about today, and that alone is not compared.
+    changed = told.reasons_changeable.total()
+    assert 0 < changed < told.recomputed == told.recorded
+    assert f"  Of {changed} it was not compared whether" in " ".join(replay_lines("acme/c", told))
 
 
 def test_another_key_than_the_published_one_is_named(drawn: Campaign) -> None:

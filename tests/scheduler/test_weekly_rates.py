@@ -443,11 +443,11 @@ def test_a_campaign_file_can_ask_for_it(place: Site, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("wrong", "says"),
     [
-        ({"sampling": "magic"}, "sampling: .*'fixed' or 'target'"),
+        ({"sampling": "magic"}, 'sampling: is "magic" .*"fixed" or "target"'),
         ({"sampling": "target", "rate_floor": 0}, "rate_floor: must be above 0"),
         ({"sampling": "target", "rate_ceiling": "3/2"}, "rate_ceiling: must be above 0 and at most 1"),
         ({"sampling": "target", "rate_floor": "1/2", "rate_ceiling": "1/3"}, "rate_floor: 1/2 is above rate_ceiling"),
-        ({"rate_ceiling": "1/2"}, "hold only with sampling"),
+        ({"rate_ceiling": "1/2"}, "rate_ceiling: holds only with sampling"),
     ],
 )
 def test_what_is_wrong_is_said(place: Site, wrong: dict[str, Any], says: str) -> None:

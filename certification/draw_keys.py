@@ -1,0 +1,72 @@
+"""The public list of draw keys: each campaign's SHA-256 from its launch on, the key itself after its close. Reads only.
+
+With the key anybody can repeat every decision of a draw, so nobody may have it before; with its SHA-256 published at
+the launch, nobody can exchange it afterwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, select
+
+from survey.clock import iso
+from survey.db import db
+from survey.models import Campaign, DrawKey, Organisation
+
+
+@dataclass(frozen=True)
+class PublishedKey:
+    """One campaign's key as anybody may see it: `key_hex` is None until it is revealed."""
+
+    organisation: str
+    campaign: str
+    name: str
+    starts_on: str
+    ends_on: str
+    sha256: str
+    published_at: datetime
+    key_hex: str | None
+    revealed_at: datetime | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """The same for programs; times are ISO 8601, UTC."""
+        return {
+            "organisation": self.organisation,
+            "campaign": self.campaign,
+            "name": self.name,
+            "starts_on": self.starts_on,
+            "ends_on": self.ends_on,
+            "sha256": self.sha256,
+            "published_at": iso(self.published_at),
+            "key_hex": self.key_hex,
+            "revealed_at": iso(self.revealed_at) if self.revealed_at else None,
+        }
+
+
+def published() -> list[PublishedKey]:
+    """The keys of all campaigns that were ever launched, newest first."""
+    rows: Sequence[Row[tuple[DrawKey, Campaign, str]]] = db.session.execute(
+        select(DrawKey, Campaign, Organisation.name)
+        .join(Campaign, Campaign.id == DrawKey.campaign_id)
+        .join(Organisation, Organisation.id == Campaign.organisation_id)
+        .order_by(DrawKey.published_at.desc(), DrawKey.id.desc())
+    ).all()
+    return [_shown(key, campaign, organisation) for key, campaign, organisation in rows]
+
+
+def _shown(key: DrawKey, campaign: Campaign, organisation: str) -> PublishedKey:
+    return PublishedKey(
+        organisation=organisation,
+        campaign=campaign.key,
+        name=campaign.name,
+        starts_on=campaign.starts_on.isoformat(),
+        ends_on=campaign.ends_on.isoformat(),
+        sha256=key.sha256,
+        published_at=key.published_at,
+        key_hex=None if key.revealed_at is None else key.key_hex,
+        revealed_at=key.revealed_at,
+    )
