@@ -60,6 +60,7 @@ class CampaignPlan(BaseModel):
     call_weekdays: list[Weekday] = [0, 1, 2, 3, 4, 5]
     hours_by_weekday: dict[Weekday, tuple[Clock, Clock]] = {}
     call_on_holidays: StrictBool = False
+    calls_need_consent: StrictBool = False
     dials_per_survey: Whole = Field(3, ge=1, le=10)
     dials_per_number: Whole = Field(3, ge=1, le=10)
     ring_seconds: Whole = Field(25, ge=15, le=60)

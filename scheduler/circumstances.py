@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import ARRAY, BindParameter, LargeBinary, any_, bindparam, select
 
 from scheduler.decisions import Candidate
-from scheduler.eligibility import CallFacts, Contacts, reason_against, usable_channels
+from scheduler.eligibility import CallFacts, Contacts, reason_against, usable_channels, why_not_called
 from scheduler.frame import CallRow
 from scheduler.rates import Rates, rates_of
 from scheduler.sampling import Numbers, channel_sequence
@@ -135,7 +135,8 @@ class Circumstances:
         return Contacts(
             phone=row.phone_index is not None,
             email=row.email_index is not None,
-            phone_withheld=row.consents_to_calls is False or self._opted_out(row.phone_index, at),
+            phone_withheld=why_not_called(row.consents_to_calls, self._campaign.calls_need_consent) is not None
+            or self._opted_out(row.phone_index, at),
             email_withheld=self._opted_out(row.email_index, at),
             faulty=row.contact_fault is not None,
         )

@@ -35,6 +35,7 @@ def settings(campaign: Campaign) -> dict[str, Any]:
         "quarantine_days": campaign.quarantine_days,
         "hours": {str(day): [f"{at:%H:%M}" for at in window.hours(day)] for day in sorted(window.weekdays)},
         "call_on_holidays": campaign.call_on_holidays,
+        "calls_need_consent": campaign.calls_need_consent,
         "dials_per_survey": campaign.dials_per_survey,
         "dials_per_number": campaign.dials_per_number,
         "ring_seconds": campaign.ring_seconds,
@@ -110,6 +111,8 @@ def _rate_facts(told: dict[str, Any]) -> Iterator[tuple[str, str]]:
 def _call_facts(told: dict[str, Any]) -> Iterator[tuple[str, str]]:
     holidays = "also" if told["call_on_holidays"] else "not"
     yield "calling hours", f"{_hours(told['hours'])}, the customer's time; {holidays} on public holidays"
+    if told["calls_need_consent"]:
+        yield "who is called", "only who is on record as having agreed to be called"
     yield (
         "dials",
         f"at most {told['dials_per_survey']} a survey, {told['dials_per_number']} a number in 30 days, each ringing"
@@ -184,8 +187,7 @@ def commitment(sha256: str) -> list[str]:
     return [
         f"The SHA-256 of its draw key is {sha256}.",
         WHAT_FOR,
-        f"Anybody can read it at {current().public_base_url}/registry/draws; the key is shown there after the"
-        " close.",
+        f"Anybody can read it at {current().public_base_url}/registry/draws; the key is shown there after the close.",
         "Give it now, dated, to those who are to check the draw: then they need not trust this page.",
     ]
 

@@ -16,6 +16,7 @@ from sqlalchemy import select, update
 
 from scheduler import hours
 from scheduler.claiming import claim_due
+from scheduler.eligibility import why_not_called
 from scheduler.planning import dials_begun, plan_due, window_of
 from scheduler.policy import NUMBER_REST
 from survey import attempts, breakers, clock
@@ -213,8 +214,9 @@ def _contact_refusal(organisation_id: int, index: bytes | None, name: str) -> Re
 
 def _dial_refusal(row: AttemptRow, now: datetime) -> Refusal | None:
     campaign: Campaign = row.Campaign
-    if row.consents_to_calls is False:
-        return Refusal("the customer does not consent to calls")
+    without_consent = why_not_called(row.consents_to_calls, campaign.calls_need_consent)
+    if without_consent is not None:
+        return Refusal(without_consent)
     for at in (now, now + LAST_DIAL_BEFORE_END):
         decent = hours.verdict(row.phone, at, window_of(campaign), row.time_zone)
         if not decent.allowed:

@@ -48,6 +48,19 @@ class CallFacts:
     decided_at: datetime
 
 
+def why_not_called(consents: bool | None, needed: bool) -> str | None:
+    """Why a customer may not be phoned at all, None where they may.
+
+    Nobody is phoned against their will, and where consent is `needed`, nobody without it.
+
+    `consents` None: it is not known. A campaign needs consent where the law does, as in the United States for recorded
+    or synthetic voices to mobile phones (47 CFR 64.1200(a)(1)(iii)).
+    """
+    if consents is None:
+        return "nobody recorded that the customer agreed to be called" if needed else None
+    return None if consents else "the customer does not consent to calls"
+
+
 # These follow from the call as it was handed in, which never changes: replay recomputes them without any trust.
 FROM_THE_CALL = (DrawReason.INTERNAL, DrawReason.UNANSWERED, DrawReason.TOO_SHORT, DrawReason.NO_AGENT)
 

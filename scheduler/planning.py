@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, and_, any_, func, insert, or_, select, upd
 
 from scheduler import spending
 from scheduler.circumstances import array_of
+from scheduler.eligibility import why_not_called
 from scheduler.hours import Window
 from scheduler.policy import (
     NUMBER_REST,
@@ -54,6 +55,7 @@ _SURVEYS = (
         Customer.phone_index,
         Customer.email_index,
         Customer.consents_to_calls,
+        Campaign.calls_need_consent,
         Site.time_zone,
     )
     .join(Customer, Customer.id == Survey.customer_id)
@@ -225,8 +227,9 @@ def _withheld(row: SurveyRow, optouts: set[tuple[int, bytes]], spent: set[int]) 
             withheld.append((channel, f"no {name}"))
         elif (row.organisation_id, index) in optouts:
             withheld.append((channel, f"the {name} is opted out"))
-    if row.consents_to_calls is False:
-        withheld.append((Channel.IVR, "the customer does not consent to calls"))
+    without_consent = why_not_called(row.consents_to_calls, row.calls_need_consent)
+    if without_consent is not None:
+        withheld.append((Channel.IVR, without_consent))
     if row.campaign_id in spent:
         withheld.append((Channel.IVR, spending.CAP_REACHED))
     return withheld

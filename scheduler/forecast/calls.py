@@ -238,7 +238,9 @@ class PastCalls:
             Customer.email_index.is_not(None),
             func.coalesce(Customer.phone_index.in_(out), False),
             func.coalesce(Customer.email_index.in_(out), False),
-            Customer.consents_to_calls.is_(False),
+            Customer.consents_to_calls.is_(False)
+            if not self._campaign.calls_need_consent
+            else Customer.consents_to_calls.is_not(True),
             Call.contact_fault.is_not(None),
             func.coalesce(func.nullif(Call.language, ""), Customer.language),
         )

@@ -111,6 +111,7 @@ class Campaign(Base):
     call_weekdays: Mapped[list[int]] = mapped_column(default=lambda: [0, 1, 2, 3, 4, 5])
     hours_by_weekday: Mapped[dict[str, Any]] = mapped_column(default=dict)
     call_on_holidays: Mapped[bool] = mapped_column(default=False)
+    calls_need_consent: Mapped[bool] = mapped_column(default=False)
     dials_per_survey: Mapped[int] = mapped_column(default=3)
     dials_per_number: Mapped[int] = mapped_column(default=3)
     ring_seconds: Mapped[int] = mapped_column(default=25)

@@ -69,6 +69,7 @@ def test_what_decides_on_calls_is_fixed(campaign: Campaign, field: str) -> None:
         "languages": ["en", "es"],
         "min_talk_seconds": 99,
         "quarantine_days": 99,
+        "calls_need_consent": True,
         "sampling": "target",
     }
     if field == "questionnaire":

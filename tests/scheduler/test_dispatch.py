@@ -243,6 +243,15 @@ def test_a_refused_attempt_is_not_burnt(due: Attempt) -> None:
     assert (new.channel, new.reason) == (Channel.IVR, "first call")
 
 
+def test_consent_taken_back_after_the_claim_stops_the_call(due: Attempt) -> None:
+    due.survey.campaign.calls_need_consent, due.survey.customer.consents_to_calls = True, True
+    attempt_id, noting = queued(due), NotingChannel()
+    due.survey.customer.consents_to_calls = None
+    db.session.commit()
+    assert not deliver(attempt_id, channels(noting)) and noting.delivered == []
+    assert again(attempt_id).detail == "nobody recorded that the customer agreed to be called"
+
+
 @pytest.mark.parametrize(
     ("minutes_later", "delivered"),
     [

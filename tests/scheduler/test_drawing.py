@@ -223,6 +223,26 @@ def test_contacts_that_may_not_be_used_are_dropped_from_the_channels(place: Site
     assert draws()[calls[2].external_id].reason is DrawReason.OPTED_OUT
 
 
+@pytest.mark.parametrize(
+    ("needed", "channels"),
+    [(False, [["ivr", "web"], ["ivr", "web"], ["web"]]), (True, [["ivr", "web"], ["web"], ["web"]])],
+)
+def test_where_calls_need_consent_nobody_is_called_without(
+    place: Site, needed: bool, channels: list[list[str]]
+) -> None:
+    campaign = make.campaign([place], calls_need_consent=needed, **EVERYBODY)
+    customers = [make.customer(place.organisation_id, consents_to_calls=said) for said in (True, None, False)]
+    silent = make.customer(place.organisation_id, email=None)
+    calls = [make.call(place=place, customer=one) for one in (*customers, silent)]
+    draw_campaign(campaign)
+    assert [survey_of(call).channels for call in calls[:3]] == channels
+    assert draws()[calls[3].external_id].reason is (DrawReason.OPTED_OUT if needed else DrawReason.DRAWN)
+    assert replay(campaign) is None
+    silent.consents_to_calls = True  # agreed later: no reason to doubt the draw
+    db.session.flush()
+    assert replay(campaign) is None
+
+
 def test_pausing_does_not_stop_the_draw_but_closing_does(place: Site) -> None:
     paused = make.campaign([place], state=CampaignState.PAUSED)
     make.call(place=place)

@@ -68,7 +68,8 @@ def test_holidays_and_days_off_bring_no_calls(centre: Centre) -> None:
     assert [day.day for day, share in may.by_day if share] == [27, 28, 29]
 
 
-def test_past_calls_are_judged_as_the_draw_judges_them(centre: Centre) -> None:
+@pytest.mark.parametrize("consent", [False, True])
+def test_past_calls_are_judged_as_the_draw_judges_them(centre: Centre, consent: bool) -> None:
     tuesday, agent = [date(2026, 3, 10)], centre.agents[0]
     owner = centre.site.organisation_id
 
@@ -106,12 +107,13 @@ def test_past_calls_are_judged_as_the_draw_judges_them(centre: Centre) -> None:
         {"customer": customer(phone=None)},
     ):
         centre.calls(agent, tuesday, 1, **given)
-    campaign = make.campaign([centre.site], rate_denominator=1)
+    centre.calls(agent, tuesday, 2, customer=customer(email=None, consents_to_calls=True))
+    campaign = make.campaign([centre.site], rate_denominator=1, quarantine_days=0, calls_need_consent=consent)
     counted = read(campaign, weeks=1).counted
-    assert draw_campaign(campaign).decided == counted.calls == 15
+    assert draw_campaign(campaign).decided == counted.calls == 17
     reasons = db.session.execute(select(Draw.reason, func.count().label("calls")).group_by(Draw.reason))
     drawn = {row.reason: row.calls for row in reasons}
-    assert counted.volume.total() == drawn.pop(DrawReason.DRAWN) == 4
+    assert counted.volume.total() == drawn.pop(DrawReason.DRAWN)
     assert counted.reasons == drawn and len(drawn) == 9
 
 

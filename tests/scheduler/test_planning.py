@@ -117,13 +117,22 @@ def test_after_an_invitation_the_survey_is_thought_about_again(survey: Survey, a
     assert [attempt.channel for attempt in planned(survey)] == [Channel.IVR]
 
 
-def test_who_does_not_consent_to_calls_is_asked_by_email(survey: Survey) -> None:
-    survey.customer.consents_to_calls = False
+@pytest.mark.parametrize(
+    ("says", "needed", "why"),
+    [
+        (False, False, "the customer does not consent to calls"),
+        (None, True, "nobody recorded that the customer agreed to be called"),
+    ],
+)
+def test_who_does_not_consent_to_calls_is_asked_by_email(
+    survey: Survey, says: bool | None, needed: bool, why: str
+) -> None:
+    survey.customer.consents_to_calls, survey.campaign.calls_need_consent = says, needed
     db.session.flush()
     plan_due()
     (only,) = planned(survey)
     assert only.channel is Channel.WEB
-    assert only.reason == "first invitation: the customer does not consent to calls"
+    assert only.reason == f"first invitation: {why}"
 
 
 def test_without_email_a_web_survey_goes_over_to_the_phone_or_waits(survey: Survey) -> None:
