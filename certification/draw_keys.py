@@ -6,12 +6,11 @@ the launch, nobody can exchange it afterwards.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, select
+from sqlalchemy import select
 
 from survey.clock import iso
 from survey.db import db
@@ -49,7 +48,7 @@ class PublishedKey:
 
 def published() -> list[PublishedKey]:
     """The keys of all campaigns that were ever launched, newest first."""
-    rows: Sequence[Row[tuple[DrawKey, Campaign, str]]] = db.session.execute(
+    rows = db.session.execute(
         select(DrawKey, Campaign, Organisation.name)
         .join(Campaign, Campaign.id == DrawKey.campaign_id)
         .join(Organisation, Organisation.id == Campaign.organisation_id)
