@@ -8,13 +8,12 @@ from __future__ import annotations
 import csv
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
-from sqlalchemy import and_, func, literal, select, tuple_, union_all
-from sqlalchemy.orm import aliased
+from sqlalchemy import literal, select, tuple_, union_all
 
 from console.calls import number_in
 from console.scope import Scope, found
@@ -23,6 +22,7 @@ from intake.discreet import discreet
 from intake.reading import CHUNK
 from intake.refusals import Refusal
 from intake.reports import Alike, file_told, remedy
+from intake.standing import Standing, completed_by, standing
 from survey.db import db
 from survey.errors import NotFound
 from survey.models import AuditEntry, ImportKind, ImportRecord, Organisation, Site
@@ -36,10 +36,6 @@ REJECTS_COUNTED = 1_000
 REFUSED_MARK = "refused-"
 # How reasons begin that say something of the file itself.
 OF_THE_FILE = ("is ", "has ", "holds ", "unpacks ")
-# An import holds its organisation's lock while it goes on; one that has not ended by then was cut off all the same.
-LONGEST = timedelta(hours=1)
-# By these two imports are of one file's calls.
-SAME_FILE = ("organisation_id", "kind", "source", "sha256")
 REJECTS_BEGIN = ["line", "column", "reason"]
 
 
@@ -55,18 +51,20 @@ class State:
     meaning: str
 
 
-TAKEN = State("Taken in", "good", "Every row was looked at once, and counted.")
-PARTLY = State("Taken in, not all", "fair", "Some rows could not be taken; each has its reason.")
-NOTHING = State("Nothing taken", "bad", "No row of the file could be taken.")
-UNDONE = State("Undone", "quiet", "It was taken back. What it did stands here as a record only.")
-UNDER_WAY = State("Under way", "open", f"It is being taken in now; the counts grow with every {CHUNK:,} rows.")
-CUT_OFF = State(
-    "Cut off",
-    "bad",
-    "It did not reach its end. The rows counted here are in. Hand the same file in again, and it is completed.",
-)
-
-
+STATES = {
+    Standing.TAKEN: State("Taken in", "good", "Every row was looked at once, and counted."),
+    Standing.PARTLY: State("Taken in, not all", "fair", "Some rows could not be taken; each has its reason."),
+    Standing.NOTHING: State("Nothing taken", "bad", "No row of the file could be taken."),
+    Standing.UNDONE: State("Undone", "quiet", "It was taken back. What it did stands here as a record only."),
+    Standing.UNDER_WAY: State(
+        "Under way", "open", f"It is being taken in now; the counts grow with every {CHUNK:,} rows."
+    ),
+    Standing.CUT_OFF: State(
+        "Cut off",
+        "bad",
+        "It did not reach its end. The rows counted here are in. Hand the same file in again, and it is completed.",
+    ),
+}
 REFUSED = State("Refused", "bad", "The file as a whole could not be taken, and nothing of it was.")
 
 
@@ -190,13 +188,13 @@ def _lines(keys: Sequence[tuple[int, int]], now: datetime, running: Collection[i
     }
     shown: list[ImportRecord | Refusal] = [records[id] if sort else refused[id] for sort, id in keys]
     names, zones = _organisations(shown), _zones(shown)
-    completed = _completed([record for record in records.values() if record.finished_at is None])
+    completed = completed_by(list(records.values()))
     return [
         Line(
             at=what.started_at if isinstance(what, ImportRecord) else what.at,
             what=what,
             organisation=names.get(what.organisation_id, ""),
-            state=state_of(what, now, running, completed) if isinstance(what, ImportRecord) else REFUSED,
+            state=STATES[standing(what, now, running, completed)] if isinstance(what, ImportRecord) else REFUSED,
             zone=zones.get(what.organisation_id, "UTC"),
             completed_by=completed.get(what.id) if isinstance(what, ImportRecord) else None,
         )
@@ -221,44 +219,16 @@ def read(record: ImportRecord, now: datetime) -> Page:
         path, why_no_file = None, f"{missing.what}. {missing.how}".strip()
     running = importing()
     db.session.refresh(record)
-    completed = _completed([record] if record.finished_at is None else [])
+    completed = completed_by([record])
     return Page(
         record=record,
         organisation=_organisations([record]).get(record.organisation_id, ""),
-        state=state_of(record, now, running, completed),
+        state=STATES[standing(record, now, running, completed)],
         completed_by=completed.get(record.id),
         zone=_zones([record]).get(record.organisation_id, "UTC"),
         why_no_file=why_no_file if record.rejected else "",
         alike=_alike(path, _country(record)) if path else [],
     )
-
-
-def state_of(record: ImportRecord, now: datetime, running: Collection[int], completed: Collection[int]) -> State:
-    """`running` are organisations for which an import goes on, `completed` imports that a later one made whole."""
-    if record.undone_at is not None:
-        return UNDONE
-    if record.finished_at is None:
-        goes_on = record.organisation_id in running and record.id not in completed
-        return UNDER_WAY if goes_on and now - record.started_at < LONGEST else CUT_OFF
-    if record.rejected:
-        return NOTHING if record.rejected == record.read else PARTLY
-    return TAKEN
-
-
-def _completed(unfinished: Sequence[ImportRecord]) -> dict[int, int]:
-    """Unfinished imports to the first later one of the same file and source that reached its end, if there is one."""
-    if not unfinished:
-        return {}
-    later = aliased(ImportRecord)
-    same = and_(*(getattr(later, name) == getattr(ImportRecord, name) for name in SAME_FILE))
-    ended = later.finished_at.is_not(None), later.undone_at.is_(None), later.id > ImportRecord.id
-    rows = db.session.execute(
-        select(ImportRecord.id, func.min(later.id))
-        .join(later, and_(same, *ended))
-        .where(ImportRecord.id.in_([record.id for record in unfinished]))
-        .group_by(ImportRecord.id)
-    )
-    return {row[0]: row[1] for row in rows}
 
 
 def rejects_file(record: ImportRecord) -> Path:

@@ -14,7 +14,10 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from console.upload_fields import LABELS, OPTIONS, column_field
-from intake.preview import Preview, PreviewedRow
+from intake.mapping import CallMapping
+from intake.preview import Preview
+from intake.remarks import FREE_COLUMNS
+from intake.toml_files import fault_told
 from survey.errors import AftercallError, InputError
 
 MOST_SAMPLES = 3
@@ -39,6 +42,9 @@ REMEDIES: Sequence[tuple[str, str]] = (
     ("unknown site", f"choose another column, or one {OPTIONS['site']}"),
 )
 UNDECIDED = "may be day first or month first"
+UNKNOWN_AGENT = "unknown agent"
+# The choices that stand above the columns.
+FIRST_OPTIONS = ("site", "source", "agents", "format")
 
 
 @dataclass(frozen=True)
@@ -115,10 +121,26 @@ def of(fault: AftercallError, columns: Mapping[str, str], chosen_format: str) ->
     return [FieldFault("", "", f"{said}. {_advice(fault)}")]
 
 
+def column_at_fault(fault: FieldFault) -> str:
+    """Our field whose column a fault is about, or `site` where none is chosen; empty for any other."""
+    if fault.field == "site":
+        return "site"
+    return next((name for name in LABELS if column_field(name) == fault.field), "")
+
+
+def in_order(faults: Iterable[FieldFault]) -> list[FieldFault]:
+    """The faults as the form's fields follow on the page, what is said of the file as a whole first; each once."""
+    known = [*FIRST_OPTIONS, *map(column_field, LABELS), *(name for name in OPTIONS if name not in FIRST_OPTIONS)]
+    place = {field: number for number, field in enumerate(known)}
+    once = {(fault.field, fault.text): fault for fault in faults}
+    return sorted(once.values(), key=lambda fault: place.get(fault.field, -1))
+
+
 def of_mapping_file(fault: InputError) -> FormFault:
     """What is wrong in a mapping file. Its own words stay, with the form's label beside each key of a field."""
     told = _KEY.sub(lambda key: f"{key[0]} ({LABELS[key[1]]})" if key[1] in LABELS else key[0], fault.what)
-    return FormFault(FieldFault("mapping", OPTIONS["mapping"], told))
+    line = fault.where.partition(", ")[2]
+    return FormFault(FieldFault("mapping", OPTIONS["mapping"], f"{line}: {told}" if line else told))
 
 
 def of_mapping(error: ValidationError) -> list[FieldFault]:
@@ -126,31 +148,53 @@ def of_mapping(error: ValidationError) -> list[FieldFault]:
     return [_of_mapping(each) for each in error.errors()]
 
 
+def of_fractions(preview: Preview) -> list[FieldFault]:
+    """Durations that would all be nothing: spreadsheets write them as parts of a day."""
+    if not preview.fractions:
+        return []
+    text = (
+        "the file's durations are parts of one, and would be read as hardly anything: spreadsheets write parts of a day"
+    )
+    how = "choose days, then press Look again"
+    samples = [repr(text) for text in preview.fractions]
+    return [FieldFault("duration_unit", OPTIONS["duration_unit"], text, samples=samples, how=how)]
+
+
 def of_rows(preview: Preview) -> list[FieldFault]:
     """The columns that at least half of the rows shown cannot be read by: it is the choice that is at fault there.
 
     Dates whose order has to be said first are told of by `undecided`.
     """
-    bad: dict[str, list[PreviewedRow]] = {}
-    for row in preview.rows:
-        if row.column and row.fault and not row.fault.startswith(UNDECIDED):
-            bad.setdefault(row.column, []).append(row)
+    bad: dict[str, list[str]] = {}
+    for fault in preview.faults:
+        if fault.column and not fault.text.startswith(UNDECIDED):
+            bad.setdefault(fault.column, []).append(fault.text)
     found = []
-    for column, rows in bad.items():
-        if 2 * len(rows) >= len(preview.rows):
+    for column, texts in bad.items():
+        if 2 * len(texts) >= len(preview.rows):
             fields = [name for name, theirs in preview.columns.items() if theirs == column]
-            found += [_unreadable(name, rows, len(preview.rows)) for name in fields if name in LABELS]
+            told = [_unreadable(name, texts, len(preview.rows)) for name in fields if name in LABELS]
+            found += [_in_own_columns(each) for each in told] if preview.format not in FREE_COLUMNS else told
     return found
 
 
-def _unreadable(name: str, rows: Sequence[PreviewedRow], shown: int) -> FieldFault:
-    parts = [row.fault.partition(": ") for row in rows]
+def _unreadable(name: str, texts: Sequence[str], shown: int) -> FieldFault:
+    parts = [text.partition(": ") for text in texts]
     reason = Counter(part[0] for part in parts).most_common(1)[0][0]
     quoted = (_QUOTED.match(part[2]) for part in parts if part[0] == reason)
     samples = list(dict.fromkeys(text[0] for text in quoted if text))[:MOST_SAMPLES]
-    of_them = f"{len(rows):,} of the {shown:,} rows shown" if shown > 1 else "the row shown"
+    of_them = f"{len(texts):,} of the {shown:,} rows shown" if shown > 1 else "the row shown"
     advice = next((how for beginning, how in REMEDIES if reason.startswith(beginning)), NEXT)
     return replace(_at_column(name, f"{of_them} cannot be read: {reason}"), samples=samples, how=advice)
+
+
+def _in_own_columns(fault: FieldFault) -> FieldFault:
+    """In a telephone system's own format nobody chooses columns: unknown agents are settled elsewhere."""
+    if not fault.text.endswith(UNKNOWN_AGENT):
+        return fault
+    how = "choose to have them made, or add them to the roster first"
+    text = fault.text.replace(f"cannot be read: {UNKNOWN_AGENT}", "cannot be taken: the roster does not know the agent")
+    return replace(fault, field="agents", label=OPTIONS["agents"], text=text, how=how)
 
 
 def _missing(what: str, fields: Iterable[str]) -> FieldFault:
@@ -174,7 +218,7 @@ def _of_mapping(fault: ErrorDetails) -> FieldFault:
     name, constant, _ = said.partition(" is given both a column and a constant")
     if constant and name in LABELS:
         return _at_column(name, "the mapping file says it for every call, so no column can be chosen for it as well")
-    return FieldFault("mapping", OPTIONS["mapping"], ": ".join(filter(None, (".".join(parts), said))))
+    return FieldFault("mapping", OPTIONS["mapping"], fault_told(fault, CallMapping.model_fields))
 
 
 def _at_column(name: str, text: str) -> FieldFault:

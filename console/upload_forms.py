@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
@@ -17,6 +18,7 @@ from survey.errors import InputError
 
 DATE_ORDERS = {"": "", "dmy": "day first", "mdy": "month first", "ymd": "year first"}
 LONGEST_ANSWER = 200
+Answer = TypeVar("Answer")
 # What the form asks for; the rest of a mapping (constants, formats of dates, ...) can only come from a mapping file.
 ASKED = frozenset({"columns", "values", "zone", "date_order", "duration_unit", "source", "format"})
 
@@ -39,13 +41,21 @@ class Choices:
 
     def mapping(self) -> CallMapping:
         """The mapping these choices make. Raises FormFault with every fault listed."""
-        self._check_contacts()
+        mapping, faults = self.mapping_so_far()
+        if faults:
+            raise FormFault(*faults)
+        return mapping
+
+    def mapping_so_far(self) -> tuple[CallMapping, list[FieldFault]]:
+        """The mapping without those of these choices that cannot be, and what is wrong with them."""
+        twice = self._contacts_twice()
         values = {name: pairs for name, pairs in self.rest.get("values", {}).items() if name != "answered"}
-        if answered := self._answered():
+        answered, both = self._answered()
+        if answered:
             values["answered"] = answered
         given = {
             **self.rest,
-            "columns": dict(self.columns),
+            "columns": {name: column for name, column in self.columns.items() if name not in twice},
             "values": values,
             "zone": self.zone or None,
             "date_order": self.date_order or None,
@@ -53,36 +63,36 @@ class Choices:
             "source": self.source or None,
             "format": self.format or None,
         }
-        try:
-            mapping = CallMapping.model_validate(given)
-        except ValidationError as error:
-            raise FormFault(*of_mapping(error)) from None
-        _check_storable(mapping)
-        return mapping
+        mapping, faults = _as_far_as_valid(given)
+        return mapping, [*twice.values(), *both, *faults]
 
     def words_of(self, means: bool) -> list[str]:
         """The words that were typed for answered (true) or not answered (false)."""
         typed = (self.yes if means else self.no).split(",")
         return list(dict.fromkeys(word.strip() for word in typed if word.strip()))
 
-    def _answered(self) -> dict[str, bool]:
-        """What is written for answered and not; empty where our own words say it all."""
+    def _answered(self) -> tuple[dict[str, bool], list[FieldFault]]:
+        """What is written for answered and not (empty where our own words say it all), and words that are both."""
         yes, no = self.words_of(True), self.words_of(False)
-        if both := {word.casefold() for word in yes} & {word.casefold() for word in no}:
-            what = f"{both.pop()!r} stands for answered and for not answered: leave it in one"
-            raise FormFault(FieldFault("no", OPTIONS["no"], what))
+        both = sorted({word.casefold() for word in yes} & {word.casefold() for word in no})
+        faults = [
+            FieldFault("no", OPTIONS["no"], f"{word!r} stands for answered and for not answered: leave it in one")
+            for word in both
+        ]
         if {word.casefold() for word in yes} <= YES and {word.casefold() for word in no} <= NO:
-            return {}
-        return dict.fromkeys(yes, True) | dict.fromkeys(no, False)
+            return {}, faults
+        return dict.fromkeys(yes, True) | dict.fromkeys(no, False), faults
 
-    def _check_contacts(self) -> None:
-        """A column of contacts is sealed; read as something else too, it would be kept and shown as it is."""
+    def _contacts_twice(self) -> dict[str, FieldFault]:
+        """Fields read from a column of contacts: it is sealed, and as another it would be shown."""
         sealed = {column: name for name, column in self.columns.items() if name in SEALED_FIELDS}
+        found = {}
         for name, column in self.columns.items():
             if name not in SEALED_FIELDS and column in sealed:
                 what = f"the column {column!r} is chosen for {LABELS[sealed[column]]} and for {LABELS[name]}"
                 how = "a customer's contact can be nothing else, so choose another column, or none"
-                raise FormFault(FieldFault(column_field(name), LABELS[name], f"{what}; {how}"))
+                found[name] = FieldFault(column_field(name), LABELS[name], f"{what}; {how}")
+        return found
 
 
 def guessed_choices(header: Sequence[str]) -> Choices:
@@ -118,21 +128,37 @@ def rest_of(given: Mapping[str, Any]) -> dict[str, Any]:
     return rest | ({"values": values} if values else {})
 
 
-def chosen(form: Mapping[str, str], header: Sequence[str]) -> Choices:
-    """The choices of a sent form; columns come by their number. Raises FormFault naming what cannot be read."""
-    return Choices(
-        columns={name: column for name in CALL_FIELDS if (column := _column(form, name, header))},
-        format=_text(form, "format"),
-        site=_text(form, "site"),
-        source=_text(form, "source"),
-        date_order=_one_of(form, "date_order", DATE_ORDERS),
-        zone=_text(form, "zone"),
-        duration_unit=_one_of(form, "duration_unit", UNITS) or "seconds",
-        yes=_text(form, "yes"),
-        no=_text(form, "no"),
+def chosen(form: Mapping[str, str], header: Sequence[str]) -> tuple[Choices, list[FieldFault]]:
+    """The choices of a sent form, columns by their number, and what is wrong with the answers that were left out."""
+    faults: list[FieldFault] = []
+
+    def told(read: Callable[[], Answer], otherwise: Answer) -> Answer:
+        try:
+            return read()
+        except FormFault as fault:
+            faults.extend(fault.faults)
+            return otherwise
+
+    def text(name: str) -> str:
+        return told(lambda: _text(form, name), "")
+
+    # In the order of the page.
+    site, source, format = text("site"), text("source"), text("format")
+    columns = {name: told(partial(_column, form, name, header), "") for name in LABELS}
+    choices = Choices(
+        columns={name: columns[name] for name in CALL_FIELDS if columns[name]},
+        format=format,
+        site=site,
+        source=source,
+        date_order=told(lambda: _one_of(form, "date_order", DATE_ORDERS), ""),
+        zone=text("zone"),
+        duration_unit=told(lambda: _one_of(form, "duration_unit", UNITS), "") or "seconds",
+        yes=text("yes"),
+        no=text("no"),
         create_agents=form.get("agents") == "create",
-        rest=_rest(form),
+        rest=told(lambda: _rest(form), {}),
     )
+    return choices, faults
 
 
 def kept(choices: Choices) -> dict[str, Any]:
@@ -198,12 +224,30 @@ def _rest(form: Mapping[str, str]) -> dict[str, Any]:
     return rest_of(rest)
 
 
-def _check_storable(mapping: CallMapping) -> None:
+def _as_far_as_valid(given: dict[str, Any]) -> tuple[CallMapping, list[FieldFault]]:
+    """The mapping of what is valid, and what is wrong with the rest."""
+    faults: list[FieldFault] = []
+    while given:
+        try:
+            mapping = CallMapping.model_validate(given)
+        except ValidationError as error:
+            faults += of_mapping(error)
+            # What is wrong between parts is known by none of them: then it is between columns and constants.
+            wrong = {str(each["loc"][0]) if each["loc"] else "constants" for each in error.errors()}
+            rest = {name: value for name, value in given.items() if name not in wrong}
+            given = rest if len(rest) < len(given) else {}
+            continue
+        if _is_storable(mapping):
+            return mapping, faults
+        what = "a column or a value has a NUL byte, or something that is no character"
+        faults.append(FieldFault("", "", f"{what}: choose another column, or save the file anew as CSV UTF-8"))
+        break
+    return CallMapping(), faults
+
+
+def _is_storable(mapping: CallMapping) -> bool:
     """The database takes neither NUL nor half a character, wherever a file or a form got it from."""
     try:
-        storable = "\\u0000" not in mapping.model_dump_json()
+        return "\\u0000" not in mapping.model_dump_json()
     except ValueError:
-        storable = False
-    if not storable:
-        what = "a column or a value has a NUL byte, or something that is no character"
-        raise FormFault(FieldFault("", "", f"{what}: choose another column, or save the file anew as CSV UTF-8"))
+        return False

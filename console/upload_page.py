@@ -16,12 +16,15 @@ from console import upload_faults, uploads
 from console.upload_faults import FieldFault, FormFault
 from console.upload_fields import GROUPS, LABELS, OPTIONS, Group, column_field
 from console.upload_forms import Choices, choices_of, chosen, guessed_choices, kept, taken_up
+from console.upload_reading import headless, looked_at, mapping_in, untold
 from intake import refusals
 from intake.calls import CallOptions, import_calls
 from intake.discreet import discreet
+from intake.first_rows import FirstRows, first_rows
 from intake.formats import FORMATS, Table, open_table, sheet_told
-from intake.mapping import CallMapping, DateOrder, read_mapping
-from intake.preview import Preview, preview
+from intake.mapping import SEALED_FIELDS, CallMapping, DateOrder
+from intake.preview import Preview
+from intake.reading import ID_FIELDS
 from intake.refusals import Door
 from intake.reports import Alike, Change, ImportReport
 from survey import audit
@@ -32,10 +35,9 @@ from survey.models import AuditEntry, ImportKind, ImportRecord, Organisation, Si
 # What the audit trail calls it; its detail holds the choices, for the next upload of the organisation.
 IMPORTED = "imported an upload"
 LOOKED_BACK = 50
-LONGEST_MAPPING = 64_000
 MOST_EARLIER = 5
 # Formats whose columns are called as somebody likes; those of one telephone system are known.
-FREE_COLUMNS = {"generic": "Text with columns (CSV)", "xlsx": "Excel workbook", "json": "JSON"}
+FREE_COLUMNS = {"generic": "CSV text", "xlsx": "Excel workbook", "json": "JSON"}
 FORMAT_NAMES = FREE_COLUMNS | {
     "amazon-connect": "Amazon Connect",
     "asterisk": "Asterisk",
@@ -64,16 +66,21 @@ class Page:
     """All that the page shows.
 
     `fault` is why the file cannot be read with these choices, `header` empty where it cannot be at all. `like` is the
-    earlier import whose choices were taken up, `report` what a check of the whole file said.
+    earlier import whose choices were taken up, `report` what a check of the whole file said. `preview` is there where
+    the file can be read, `glimpse` also where some of it is at fault (console/upload_reading.py); `first` are its rows
+    as they stand in it.
     """
 
     upload: Upload
     organisation: Organisation
     sites: Sequence[Site]
     choices: Choices
+    table: Table | None = None
     header: Sequence[str] = ()
     found_format: str = ""
     preview: Preview | None = None
+    glimpse: Preview | None = None
+    first: FirstRows | None = None
     fault: AftercallError | None = None
     report: ImportReport | None = None
     earlier: Sequence[Earlier] = ()
@@ -137,15 +144,17 @@ class Page:
     def faults(self) -> list[FieldFault]:
         """What is wrong with the file or the choices, each once and whole; what looks like a contact is masked."""
         found: list[FieldFault] = []
-        undecided = self.preview.undecided if self.preview and not self.choices.date_order else ""
+        undecided = self.glimpse.undecided if self.glimpse and not self.choices.date_order else ""
         if undecided:
             found.append(upload_faults.undecided(undecided))
         if self.fault is not None and self.fault.what != undecided:
             found += upload_faults.of(self.fault, self.choices.columns, self.choices.format)
-        if self.preview is not None:
-            found += upload_faults.of_rows(self.preview)
+        if self.glimpse is not None:
+            found += upload_faults.of_rows(self.glimpse) + upload_faults.of_fractions(self.glimpse)
+            found += untold(self.choices, source=True)
         country = self.organisation.country
-        return [replace(each, text=discreet(each.text, country)) for each in found]
+        masked = [replace(each, text=discreet(each.text, country)) for each in found]
+        return upload_faults.in_order(masked)
 
     def faults_at(self, field: str) -> list[FieldFault]:
         """What is wrong at the field of this id."""
@@ -181,7 +190,8 @@ class Page:
     @property
     def changes(self) -> list[Change]:
         changes = self.report.changes if self.report else []
-        return [Change(self.shown(each.what), each.fields) for each in changes]
+        ids_whole = self.preview is not None and self.preview.ids_whole
+        return [Change(each.what if ids_whole else self.shown(each.what), each.fields) for each in changes]
 
     @property
     def notes(self) -> list[tuple[str, int]]:
@@ -210,10 +220,10 @@ def first_look(upload: Upload, like: str) -> Page:
             table = open_table(path)
         except InputError as fault:
             return replace(page, fault=fault)
-        page = replace(page, header=table.header, sheets=_sheets(table), earlier=earlier(upload, table.header))
+        page = _of_table(page, table)
         page = replace(page, like=_like(page.earlier, like))
         choices = page.like.choices if page.like else guessed_choices(table.header)
-        return _looked_at(path, replace(page, choices=_with_site(choices, page.sites)))
+        return _looked_at(path, replace(page, choices=_with_site(choices, page.sites)), [], source=False)
 
 
 def look_again(upload: Upload, form: Mapping[str, str], mapping_file: bytes | None, *, check: bool, actor: str) -> Page:
@@ -222,14 +232,13 @@ def look_again(upload: Upload, form: Mapping[str, str], mapping_file: bytes | No
     `check` goes through the whole file, writing nothing.
     """
     with uploads.opened(upload) as path:
-        page, fault = _chosen(upload, path, form, mapping_file)
-        page = _looked_at(path, page) if fault is None else replace(page, fault=fault)
+        page, told = _chosen(upload, path, form, mapping_file)
+        page = _looked_at(path, page, told, source=check)
         if not check or page.fault:
             return page
         try:
-            _check_told(page, source=True)
             with uploads.in_hand(upload.id):
-                return replace(page, report=import_calls(path, _options(page, dry_run=True), actor=actor))
+                return replace(page, report=import_calls(path, _options(page), actor=actor))
         except AftercallError as fault:
             return replace(page, fault=fault)
 
@@ -237,19 +246,20 @@ def look_again(upload: Upload, form: Mapping[str, str], mapping_file: bytes | No
 def take_in(upload: Upload, form: Mapping[str, str], mapping_file: bytes | None, *, actor: str) -> Page | ImportReport:
     """Imports the file with the choices of a sent form, and lets go of it; commits.
 
-    The report where it was taken in; the page with its fault where the file as a whole could not be.
+    The report where it was taken in; the page with its faults where the file as a whole could not be.
     """
     with uploads.opened(upload) as path:
-        page, fault = _chosen(upload, path, form, mapping_file)
-        if fault is not None:
-            return replace(page, fault=fault)
+        page, told = _chosen(upload, path, form, mapping_file)
+        told += [*untold(page.choices, source=True), *headless(page.choices.columns, page.organisation.country)]
+        if told:
+            return _looked_at(path, page, told, source=True)
         try:
-            _check_told(page, source=True)
             with refusals.noted(path, ImportKind.CALLS, Door.CONSOLE, organisation=page.organisation.key, actor=actor):
-                report = import_calls(path, _options(page, dry_run=False), actor=actor)
+                report = import_calls(path, replace(_options(page), dry_run=False), actor=actor)
         except AftercallError as fault:
             db.session.rollback()
-            return replace(_looked_at(path, page), fault=fault)
+            page = _looked_at(path, page, told, source=True)
+            return replace(page, fault=page.fault or fault)
     record = db.session.get(ImportRecord, report.import_id)
     audit.record(actor, IMPORTED, record, **({} if report.nothing_taken else kept(page.choices)))
     uploads.drop(upload, uploads.Fate.IMPORTED, actor=actor, import_id=report.import_id)
@@ -313,53 +323,36 @@ def _with_site(choices: Choices, sites: Sequence[Site]) -> Choices:
 
 def _chosen(
     upload: Upload, path: Path, form: Mapping[str, str], mapping_file: bytes | None
-) -> tuple[Page, AftercallError | None]:
+) -> tuple[Page, list[FieldFault]]:
     """The page with what the form says, and what is wrong with it if anything is."""
     page, name = _empty(upload), form.get("format", "")
-    mapping, fault = _mapping_in(mapping_file, path)
+    mapping, faults = mapping_in(mapping_file, path)
+    name = (mapping and mapping.format) or name
     try:
-        name = (mapping and mapping.format) or name
         table = open_table(path, name or None)
-        page = replace(page, header=table.header, sheets=_sheets(table), earlier=earlier(upload, table.header))
-        # Columns come by their number: those of a file read in another way are others.
-        same = form.get("read_as", "") == name
-        choices = chosen(form, table.header) if same else guessed_choices(table.header)
-        if mapping is not None:
-            choices = _over(choices_of(mapping, table.header), choices)
-        _check_named(page, choices)
-        choices = replace(choices, format=name)
-        return replace(page, choices=choices if same else _with_site(choices, page.sites)), fault
     except AftercallError as fault:
-        return replace(page, choices=replace(page.choices, format=name)), fault
+        beside = {key: value for key, value in form.items() if not key.startswith(column_field(""))}
+        choices, of_form = chosen(beside, ())
+        page = replace(page, choices=replace(choices, format=name))
+        return page, [*faults, *of_form, *upload_faults.of(fault, {}, name)]
+    page = _of_table(page, table)
+    # Columns come by their number: those of a file read in another way are others.
+    same = form.get("read_as", "") == name
+    choices, of_form = chosen(form, table.header) if same else (guessed_choices(table.header), [])
+    if mapping is not None:
+        choices = _over(choices_of(mapping, table.header), choices)
+    choices = replace(choices if same else _with_site(choices, page.sites), format=name)
+    return replace(page, choices=choices), [*faults, *of_form]
+
+
+def _of_table(page: Page, table: Table) -> Page:
+    known = earlier(page.upload, table.header)
+    name = table.format.name if table.format else ""
+    return replace(page, table=table, header=table.header, found_format=name, sheets=_sheets(table), earlier=known)
 
 
 def _sheets(table: Table) -> str:
     return sheet_told(table.source, table.format) if isinstance(table.source, Path) else ""
-
-
-def _check_named(page: Page, choices: Choices) -> None:
-    """The names of columns are kept with the choices: a contact in the place of one must not be."""
-    for name, column in choices.columns.items():
-        if discreet(column, page.organisation.country) != column:
-            what = "the first line of the file seems to be a call already, not the names of its columns"
-            how = "put a line with the columns' names first, and hand the file in again"
-            raise FormFault(FieldFault(column_field(name), LABELS[name], f"{what}: {how}"))
-
-
-def _mapping_in(content: bytes | None, path: Path) -> tuple[CallMapping | None, FormFault | None]:
-    """The mapping of a mapping file, or what is wrong with it; neither where none was sent."""
-    if content is None:
-        return None, None
-    try:
-        if len(content) > LONGEST_MAPPING:
-            raise InputError(f"is longer than {LONGEST_MAPPING:,} bytes")
-        beside = path.with_name(f"{path.name}.mapping.toml")
-        beside.write_bytes(content)
-        return read_mapping(beside), None
-    except RecursionError:
-        return None, upload_faults.of_mapping_file(InputError("is nested too deeply"))
-    except InputError as fault:
-        return None, upload_faults.of_mapping_file(fault)
 
 
 def _over(of_file: Choices, before: Choices) -> Choices:
@@ -369,41 +362,45 @@ def _over(of_file: Choices, before: Choices) -> Choices:
     )
 
 
-def _looked_at(path: Path, page: Page) -> Page:
-    """The page with the file's first rows as they would be read."""
-    try:
-        page = replace(page, found_format=_format_of(path, page.choices.format))
-        _check_told(page, source=False)
-        return replace(page, preview=preview(path, _options(page, dry_run=True)))
-    except AftercallError as fault:
-        return replace(page, fault=fault)
+def _looked_at(path: Path, page: Page, told: Sequence[FieldFault], *, source: bool) -> Page:
+    """The page with the file's first rows as they would be read, and everything that is wrong with them or `told`.
 
-
-def _check_told(page: Page, *, source: bool) -> None:
-    """What the command line asks for in its own words, in those of the page: the site, and the source where needed."""
+    `source`: whether a source has to be said by now.
+    """
+    if page.table is None:
+        return replace(page, fault=FormFault(*told))
     choices = page.choices
-    if not choices.site and "site" not in choices.columns and "site" not in choices.rest.get("constants", {}):
-        how = f"choose the site here, or under {LABELS['site']} the column that names it"
-        raise FormFault(FieldFault("site", OPTIONS["site"], f"nothing says at which site the calls were: {how}"))
-    if source and not choices.site and not choices.source:
-        what = "calls whose rows name their site need a source: type the telephone system's name"
-        raise FormFault(FieldFault("source", OPTIONS["source"], what))
+    if not page.own_columns:
+        page = replace(page, first=_first_rows(page.table, page))
+    if told_of_header := headless(page.choices.columns, page.organisation.country):
+        return replace(page, fault=FormFault(*told, *told_of_header))
+    mapping, of_choices = choices.mapping_so_far()
+    known = [*told, *untold(choices, source=source), *of_choices]
+    a_site = page.sites[0].key if page.sites else None
+    seen = looked_at(path, _options(page, mapping), choices, known, a_site)
+    fault = FormFault(*seen.faults) if seen.faults else None
+    return replace(page, preview=seen.preview, glimpse=seen.glimpse, fault=fault)
 
 
-def _format_of(path: Path, name: str) -> str:
-    table = open_table(path, name or None)
-    return table.format.name if table.format else ""
+def _first_rows(table: Table, page: Page) -> FirstRows:
+    """The rows as they stand in the file, for whoever has to say which column is what."""
+    sealed, ids = (
+        {page.numbers[name] for name in fields if name in page.numbers} for fields in (SEALED_FIELDS, ID_FIELDS)
+    )
+    countries = [page.organisation.country, *(site.country for site in page.sites)]
+    return first_rows(table, sealed, ids, countries)
 
 
-def _options(page: Page, *, dry_run: bool) -> CallOptions:
+def _options(page: Page, mapping: CallMapping | None = None) -> CallOptions:
+    """What an import is told, as a dry run; `mapping` goes before the choices' own. Raises FormFault."""
     choices = page.choices
     return CallOptions(
         organisation=page.organisation.key,
         site=choices.site or None,
         source=choices.source or None,
-        mapping=choices.mapping(),
+        mapping=mapping or choices.mapping(),
         create_agents=choices.create_agents,
         date_order=cast(DateOrder | None, choices.date_order or None),
         format=choices.format or None,
-        dry_run=dry_run,
+        dry_run=True,
     )

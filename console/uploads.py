@@ -20,6 +20,7 @@ from sqlalchemy import ColumnElement, and_, delete, exists, func, select, text, 
 from sqlalchemy.orm import InstrumentedAttribute, defer
 
 from console.scope import Scope, found
+from console.upload_kinds import check_kind
 from intake import refusals
 from intake.formats import open_table
 from intake.refusals import Door
@@ -252,6 +253,7 @@ def _zone(organisation_id: InstrumentedAttribute[int] | int) -> ColumnElement[st
 
 def _check_readable(path: Path, owner: Organisation, actor: str) -> None:
     with refusals.noted(path, ImportKind.CALLS, Door.CONSOLE, organisation=owner.key, actor=actor):
+        check_kind(path)
         columns = len(open_table(path).header)
         if columns > MOST_COLUMNS:
             raise InputError(

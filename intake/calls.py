@@ -232,7 +232,9 @@ class _Import:
         report.notes[MADE_AGENTS] += self.staff.made if self.staff else 0
         if joined:
             report.contacts, report.contacts_rejected = joined.close_counts(), joined.report.most_rejected or None
-            begin(joined.report, self.organisation.id, actor, self.source)
+            contacts_id = begin(joined.report, self.organisation.id, actor, self.source)
+            if not self.options.dry_run:
+                joined.keep_rejects(kept_at(contacts_id))
             keep(joined.report, finished=True)
         keep(report, finished=True)
         if self.options.dry_run:
@@ -290,7 +292,7 @@ def _complete(mapping: CallMapping, table: Table, has_site: bool) -> CallMapping
         *((("its time of day", ("time",)),) if complete.has("date") and not complete.has("started_at") else ()),
         ("whether it was answered", ("answered", "talk_seconds")),
         ("how long it took", ("talk_seconds", "duration", "ended_at")),
-        *(() if has_site else (("its site (or --site)", ("site",)),)),
+        *(() if has_site else (("its site, and no --site is given", ("site",)),)),
     )
     for what, fields in needed:
         if not any(complete.has(name) for name in fields):

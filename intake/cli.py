@@ -17,7 +17,7 @@ from intake.drop_folder import DropFolder
 from intake.foretold import foretell
 from intake.formats import FORMATS
 from intake.mapping import CallMapping, DateOrder, read_mapping
-from intake.progress import bar
+from intake.progress import bar, undo_bar
 from intake.refusals import Door
 from intake.reports import ImportReport, counted
 from intake.roster import import_roster
@@ -30,6 +30,8 @@ from survey.models import ImportKind
 from survey.turns import waits_told
 
 FILE = click.Path(path_type=Path)
+# As many as the database's ids go up to.
+NUMBER = click.IntRange(1, 2**63 - 1)
 actor_option = click.option("--actor", default=audit.COMMAND_LINE, help="Who does this, for the record.")
 organisation_option = click.option("--organisation", required=True, metavar="KEY", help="The organisation's key.")
 
@@ -228,7 +230,7 @@ def imports_list(organisation: str, as_json: bool) -> None:
 
 
 @imports.command("show")
-@click.argument("number", type=int)
+@click.argument("number", type=NUMBER)
 @json_option
 def imports_show(number: int, as_json: bool) -> None:
     """Shows one import: who, when, its file, and what became of every row."""
@@ -237,7 +239,7 @@ def imports_show(number: int, as_json: bool) -> None:
 
 
 @imports.command("undo")
-@click.argument("number", type=int)
+@click.argument("number", type=NUMBER)
 @click.option("--dry-run", is_flag=True, help="Say what would be taken back, or why it cannot be; write nothing.")
 @actor_option
 @json_option
@@ -246,8 +248,9 @@ def imports_undo(number: int, dry_run: bool, actor: str, as_json: bool) -> None:
     if dry_run:
         _foretell(number, as_json)
         return
-    report = undo(number, actor=actor)
-    db.session.commit()
+    with undo_bar(wanted=not as_json) as progress:
+        report = undo(number, actor=actor, progress=progress)
+        db.session.commit()
     emit(report.as_dict(), report.lines(), as_json)
 
 

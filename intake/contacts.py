@@ -16,6 +16,7 @@ from sqlalchemy import Connection, text
 
 from intake.formats import Table, open_table
 from intake.mapping import CONTACT_FIELDS, CallMapping, guessed, positions
+from intake.rejects import RejectsFile
 from intake.reports import ImportReport, file_sha256
 from intake.rows import RowFault, not_a_row
 from survey.db import db
@@ -63,6 +64,17 @@ class ContactsFile:
                 _contact(row.cells, self._columns, row.fault)
             except RowFault as fault:
                 yield row.line, fault.column, fault.text
+
+    def keep_rejects(self, path: Path) -> None:
+        """Writes every rejected row to a file of the contacts' own, which their record names; none where all are good.
+
+        Raises InputError when it cannot be written.
+        """
+        with RejectsFile(path, ()) as kept:
+            kept.check()
+            for line, column, reason in self.rejects():
+                kept.add(line, column, reason, ())
+            self.report.rejects_file = kept.written
 
     def close_counts(self) -> dict[str, int]:
         """Counts each row once: new (joined to a call), unchanged (no call asked for it), rejected."""

@@ -8,51 +8,27 @@ One at which that happened twice is put into failed/: it may be what kills, and 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from threading import Event
-from typing import Any
-
-import psycopg
-from sqlalchemy import select
-from sqlalchemy.exc import InterfaceError, OperationalError
 
 from intake import drop_files, refusals
-from intake.calls import import_calls
-from intake.discreet import refusal_told
 from intake.drop_files import DONE, FAILED, Found, Stamp
 from intake.drop_report import LeftAlone, Look, Outcome, Taken, nothing_came_of_it, number_of
-from intake.drop_settings import Feed, FeedKind, read_feed
-from intake.optouts import import_optouts
+from intake.drop_settings import Feed, read_feed
+from intake.drop_taking import DATABASE_AWAY, NOT_NOW, given_up, imported, tried
+from intake.drop_turns import Turns, turns_taken
 from intake.refusals import Attempt, Door
 from intake.reports import ImportReport
-from intake.roster import import_roster
-from intake.roster_file import read_roster
-from intake.totals import import_totals
 from survey import clock, settings
 from survey.clock import iso
 from survey.db import db
 from survey.errors import AftercallError, InputError, Refused
 from survey.logs import logger
-from survey.models import ImportKind, ImportRecord, Organisation
+from survey.models import ImportKind
 
-# The first of the two numbers of a feed's advisory lock; the second is made of the feed's name.
-LOCK = 4205
-# A picker whose machine vanishes lets go of its feed within about 12 seconds.
-LOCKING_CONNECTION = {
-    "application_name": "aftercall drop folder",
-    "tcp_keepalives_idle": "5",
-    "tcp_keepalives_interval": "3",
-    "tcp_keepalives_count": "2",
-}
 BETWEEN_LOOKS_SECONDS = 1.0
-DATABASE_AWAY = (OperationalError, InterfaceError, psycopg.OperationalError)
 AWAY = "the database went away"
-# What is no fault of a file, and may be over a minute later.
-NOT_NOW = (OSError, Refused, *DATABASE_AWAY)
-
 log = logger("intake")
 
 
@@ -93,7 +69,7 @@ class DropFolder:
         if root is None:
             raise InputError("no drop folder is set", where="INTAKE_DIR", how=".env.example explains it.")
         look = Look(at_most)
-        with _turns() as turns:
+        with turns_taken() as turns:
             for folder in self._folders(root, look):
                 self._serve(folder, turns, look)
         if self._logs:
@@ -113,7 +89,7 @@ class DropFolder:
         folders = [entry for entry in entries if entry.is_dir()]
         return sorted(folders, key=lambda folder: (folder.name <= self._served, folder.name))
 
-    def _serve(self, folder: Path, turns: _Turns, look: Look) -> None:
+    def _serve(self, folder: Path, turns: Turns, look: Look) -> None:
         try:
             feed = read_feed(folder)
             with turns.at(feed) as ours:
@@ -129,7 +105,7 @@ class DropFolder:
             db.session.rollback()
             look.leave(folder.name, AWAY, faulty=True)
 
-    def _take_from(self, feed: Feed, turns: _Turns, look: Look) -> None:
+    def _take_from(self, feed: Feed, turns: Turns, look: Look) -> None:
         drop_files.make_folders(feed)
         for path in drop_files.left_over(feed):
             if not look.full:
@@ -146,12 +122,12 @@ class DropFolder:
         self._seen[feed.name] = {file.name: file.stamp for file in files}
         return files
 
-    def _take(self, feed: Feed, path: Path, turns: _Turns, look: Look) -> None:
+    def _take(self, feed: Feed, path: Path, turns: Turns, look: Look) -> None:
         """Imports a claimed file and puts it away. What is no fault of the file leaves it claimed for the next look."""
         begun = clock.now()
         try:
-            with _tried(path) as again:
-                outcome = _imported(feed, path, self._claims.get(path)) if again else _given_up(path)
+            with tried(path) as again:
+                outcome = imported(feed, path, self._claims.get(path)) if again else given_up(path)
                 turns.check()
                 _put_away(feed, path, outcome, look)
             self._claims.pop(path, None)
@@ -174,130 +150,12 @@ class DropFolder:
         self._told = faulty
 
 
-class _Turns:
-    """One picker at a feed at a time, on whatever machines they run: an advisory lock, gone when its holder is.
-
-    Asked on the driver's own connection: ours would connect anew when it is lost, and hold nothing without a word.
-    """
-
-    def __init__(self, connection: psycopg.Connection) -> None:
-        self._connection = connection
-
-    @contextmanager
-    def at(self, feed: Feed) -> Iterator[bool]:
-        """Whether the feed is ours within the block; does not wait."""
-        lock = [LOCK, feed.name]
-        ours = bool(self._ask("SELECT pg_try_advisory_lock(%s, hashtext(%s))", lock))
-        try:
-            yield ours
-        finally:
-            if ours:
-                with suppress(psycopg.OperationalError):  # a lost connection holds no lock
-                    self._ask("SELECT pg_advisory_unlock(%s, hashtext(%s))", lock)
-
-    def check(self) -> None:
-        """Raises psycopg.OperationalError when the connection is lost, and with it every turn."""
-        self._ask("SELECT 1", [])
-
-    def _ask(self, statement: str, values: list[object]) -> Any:
-        row = self._connection.execute(statement, values).fetchone()
-        return row and row[0]
-
-
-@contextmanager
-def _turns() -> Iterator[_Turns]:
-    """On a connection of its own, which no transaction ends and which is closed at the end, not used again."""
-    with db.engine.connect() as connection:
-        connection = connection.execution_options(isolation_level="AUTOCOMMIT")
-        driver: Any = connection.connection.driver_connection
-        connection.detach()
-        for setting in LOCKING_CONNECTION.items():
-            driver.execute("SELECT set_config(%s, %s, false)", setting)
-        yield _Turns(driver)
-
-
 def _claimed(feed: Feed, name: str, look: Look) -> Path | None:
     try:
         return drop_files.claim(feed, name)
     except OSError as error:
         look.leave(f"{feed.name}/{name}", f"cannot be taken: {error.strerror}", faulty=True)
         return None
-
-
-@contextmanager
-def _tried(path: Path) -> Iterator[bool]:
-    """Whether to try a claimed file (again); it is marked as tried, which stays only where the process is killed."""
-    again = drop_files.tries(path) < drop_files.MOST_TRIES
-    mark = drop_files.begin_try(path) if again else None
-    try:
-        yield again
-    except (Exception, KeyboardInterrupt):
-        if mark is not None:
-            mark.unlink(missing_ok=True)
-        raise
-
-
-def _given_up(path: Path) -> AftercallError:
-    how = "It may be damaged or far too large. Rows of it may be in: the imports that are not finished tell of them."
-    what = f"was given up: the service came to its end {drop_files.MOST_TRIES} times while it read this file"
-    return AftercallError(what, where=path.name, how=how)
-
-
-def _imported(feed: Feed, path: Path, claimed: datetime | None) -> Outcome:
-    """What came of a file claimed then (None: by a picker that is gone); a refusal without contacts.
-
-    Raises one of NOT_NOW for what is no fault of the file.
-    """
-    outcome = _brought_in(feed, path, claimed)
-    return refusal_told(outcome, _country(feed)) if isinstance(outcome, AftercallError) else outcome
-
-
-def _country(feed: Feed) -> str:
-    """The organisation's, by which telephone numbers are known. One whose first roster is refused has none yet."""
-    its = select(Organisation.country).where(Organisation.key == feed.settings.organisation)
-    return db.session.scalar(its) or "US"
-
-
-def _brought_in(feed: Feed, path: Path, claimed: datetime | None) -> Outcome:
-    try:
-        stamp = drop_files.stamp_of(path)
-        if (number := _undone(feed, path, claimed)) is not None:
-            what = f"import {number} of this file was undone before the file was put away"
-            how = "To take it in all the same, lay it into the feed's folder again."
-            return Refused(what, where=path.name, how=how)
-        report = IMPORTERS[feed.settings.kind](feed, path)
-        if drop_files.stamp_of(path) != stamp:
-            raise OSError(0, "it was written to while it was read")
-        return report
-    except Refused as refusal:
-        db.session.rollback()
-        if _undone(feed, path, claimed) is not None:
-            return refusal
-        raise
-    except NOT_NOW:
-        raise
-    except AftercallError as refusal:
-        db.session.rollback()
-        return refusal
-    except Exception:
-        db.session.rollback()
-        log.exception("a file of the drop folder met a fault of this service", feed=feed.name, file=path.name)
-        what = "could not be taken in because of a fault of this service"
-        return AftercallError(what, where=path.name, how="The service's log says more.")
-
-
-def _undone(feed: Feed, path: Path, claimed: datetime | None) -> int | None:
-    """The file's last import, if a person undid it since the file was claimed: it must not begin anew by itself.
-
-    Where nobody knows when that was, whenever it was undone.
-    """
-    since = ImportRecord.undone_at.is_not(None) if claimed is None else ImportRecord.undone_at >= claimed
-    named = select(ImportRecord.id).where(ImportRecord.actor == feed.actor, ImportRecord.file_name == path.name)
-    if not db.session.scalar(select(named.where(since).exists())):
-        return None  # and no file is read for that
-    its = named.where(ImportRecord.sha256 == refusals.sha256_if_readable(path)).order_by(ImportRecord.id.desc())
-    last = its.limit(1).scalar_subquery()
-    return db.session.scalar(select(ImportRecord.id).where(ImportRecord.id == last, since))
 
 
 def _said(error: BaseException) -> str:
@@ -353,20 +211,3 @@ def _rejects_of(outcome: Outcome) -> Path | None:
     if isinstance(outcome, AftercallError) or outcome.rejects_file is None:
         return None
     return Path(outcome.rejects_file)
-
-
-def _import_roster(feed: Feed, path: Path) -> ImportReport:
-    """A feed brings in the roster of its own organisation and of no other."""
-    key = read_roster(path).organisation.entry.key
-    if key != feed.settings.organisation:
-        what = f"is the roster of {key!r}, but this feed is of {feed.settings.organisation!r}"
-        raise InputError(what, where=path.name, how="Hand it in at the feed of its organisation.")
-    return import_roster(path, actor=feed.actor)
-
-
-IMPORTERS: Mapping[FeedKind, Callable[[Feed, Path], ImportReport]] = {
-    FeedKind.CALLS: lambda feed, path: import_calls(path, feed.call_options(), actor=feed.actor),
-    FeedKind.ROSTER: _import_roster,
-    FeedKind.OPTOUTS: lambda feed, path: import_optouts(path, feed.settings.organisation, actor=feed.actor),
-    FeedKind.TOTALS: lambda feed, path: import_totals(path, feed.totals_options(), actor=feed.actor),
-}

@@ -13,7 +13,8 @@ from sqlalchemy import select
 
 from intake.calls import CallOptions
 from intake.formats import FORMATS
-from intake.mapping import CallMapping, DateOrder, read_mapping, read_toml
+from intake.mapping import CallMapping, DateOrder, read_mapping
+from intake.toml_files import fault_told, read_toml
 from intake.totals import TotalsOptions
 from survey.db import db
 from survey.errors import InputError
@@ -138,17 +139,7 @@ def _validated(given: Mapping[str, Any]) -> tuple[FeedSettings | None, list[str]
     try:
         return FeedSettings.model_validate(given), []
     except ValidationError as error:
-        return None, [
-            f"{'.'.join(map(str, fault['loc']))}: {_said(fault['type'], fault['msg'])}" for fault in error.errors()
-        ]
-
-
-def _said(type: str, message: str) -> str:
-    if type == "missing":
-        return "is missing"
-    if type == "extra_forbidden":
-        return f"is no setting of a feed; known are {', '.join(FeedSettings.model_fields)}"
-    return message.removeprefix("Value error, ")
+        return None, [fault_told(fault, FeedSettings.model_fields) for fault in error.errors()]
 
 
 def _mapping(folder: Path, name: object) -> tuple[CallMapping, list[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,13 @@ from intake import refusals
 from intake.calls import find_organisation
 from intake.refusals import Refusal
 from intake.reports import counted, file_told, noted, remedy
+from intake.standing import Standing, completed_by, standing
+from survey import clock
 from survey.clock import iso
 from survey.db import db
 from survey.errors import NotFound
 from survey.models import ImportKind, ImportRecord, Organisation
+from survey.turns import importing
 
 COUNTS = ("new", "updated", "unchanged", "rejected")
 
@@ -22,12 +26,17 @@ COUNTS = ("new", "updated", "unchanged", "rejected")
 def listed(organisation_key: str) -> list[dict[str, Any]]:
     """The imports of an organisation and the files refused as a whole, oldest first.
 
-    Raises NotFound for an unknown organisation. A refused file has no number; `refused` says why, `door` which way it
-    came.
+    Raises NotFound for an unknown organisation. `state` is how an import stands, in the console's words; `completed_by`
+    the import that completed one that was cut off. A refused file has no number; `refused` says why, `door` which way
+    it came.
     """
+    # Asked first: one that ends in between must not be taken for one that was cut off.
+    running = importing()
     organisation = find_organisation(organisation_key)
     query = select(ImportRecord).where(ImportRecord.organisation_id == organisation.id).order_by(ImportRecord.id)
-    taken = [(record.started_at, record.id, _told(record)) for record in db.session.scalars(query)]
+    records = db.session.scalars(query.execution_options(populate_existing=True)).all()
+    completed = completed_by(records)
+    taken = [(record.started_at, record.id, _told(record, running, completed)) for record in records]
     entries = db.session.scalars(refusals.of(organisation.id))
     refused = [(entry.at, entry.id, _told_refused(refusals.told(entry))) for entry in entries]
     return [record for _, _, record in sorted(taken + refused, key=lambda line: line[:2])]
@@ -35,11 +44,13 @@ def listed(organisation_key: str) -> list[dict[str, Any]]:
 
 def shown(number: int) -> dict[str, Any]:
     """One import, with the organisation's key. Raises NotFound when there is none of this number."""
-    record = db.session.get(ImportRecord, number)
+    running = importing()
+    record = db.session.get(ImportRecord, number, populate_existing=True)
     if record is None:
         raise NotFound(f"there is no import {number}", how="flask imports list --organisation KEY lists them.")
     organisation = db.session.get(Organisation, record.organisation_id) if record.organisation_id else None
-    return {**_told(record), "organisation": None if organisation is None else organisation.key}
+    told = _told(record, running, completed_by([record]))
+    return {**told, "organisation": None if organisation is None else organisation.key}
 
 
 def line(record: dict[str, Any]) -> str:
@@ -49,11 +60,12 @@ def line(record: dict[str, Any]) -> str:
             f"{'-':>6}  {record['started_at']}  {record['kind']:<8}  {'-':<12}  {record['file_name']}"
             f"  by {record['actor']}: refused ({record['door']}): {record['refused']}"
         )
-    undone = "  undone" if record["undone_at"] else "" if record["finished_at"] else "  not finished"
+    told = record["state"] if record["undone_at"] or not record["finished_at"] else ""
+    state = f"  {told}{_completed(record)}" if told else ""
     counts = ", ".join(f"{record[count]:,} {count}" for count in COUNTS)
     return (
         f"{record['id']:>6}  {record['started_at']}  {record['kind']:<8}  {record['source'] or '-':<12}"
-        f"  {file_told(record['file_name'])}  by {record['actor']}: {record['read']:,} read: {counts}{undone}"
+        f"  {file_told(record['file_name'])}  by {record['actor']}: {record['read']:,} read: {counts}{state}"
     )
 
 
@@ -77,7 +89,7 @@ def lines(record: dict[str, Any]) -> list[str]:
     ]
 
 
-def _told(record: ImportRecord) -> dict[str, Any]:
+def _told(record: ImportRecord, running: Collection[int], completed: Mapping[int, int]) -> dict[str, Any]:
     return {
         "id": record.id,
         "kind": record.kind.value,
@@ -94,6 +106,8 @@ def _told(record: ImportRecord) -> dict[str, Any]:
         "rejects_file": record.rejects_file,
         "undone_at": iso(record.undone_at) if record.undone_at else None,
         "undone_by": record.undone_by,
+        "state": standing(record, clock.now(), running, completed).value,
+        "completed_by": completed.get(record.id),
         "refused": None,
     }
 
@@ -121,7 +135,14 @@ def _until(record: dict[str, Any]) -> str:
         return f" to {record['finished_at']}"
     if record["undone_at"]:
         return f"; undone at {record['undone_at']} by {record['undone_by']}, before it was finished"
-    return " and not finished: it is still running, or was stopped; handing the file in again completes it"
+    if record["state"] == Standing.UNDER_WAY:
+        return ", under way: the counts grow"
+    again = "" if record["completed_by"] else "; handing the file in again completes it"
+    return f", cut off{_completed(record)}{again}"
+
+
+def _completed(record: dict[str, Any]) -> str:
+    return f", completed by import {record['completed_by']}" if record["completed_by"] else ""
 
 
 def _rejects(file: str | None) -> list[str]:

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Date, DateTime, LargeBinary, null
-from sqlalchemy.types import TypeEngine
+from sqlalchemy import null
 
 from survey.db import Base, db
 from survey.models import Agent, Assignment, Call, CallLeg, Customer, ImportChange
@@ -42,14 +41,3 @@ def as_json(value: Any) -> Any:
     if isinstance(value, datetime | date):
         return value.isoformat()
     return value.hex() if isinstance(value, bytes) else value
-
-
-def from_json(kind: TypeEngine[Any], value: Any) -> Any:
-    """The column's value again."""
-    if value is None:
-        return None
-    if isinstance(kind, DateTime):
-        return datetime.fromisoformat(value)
-    if isinstance(kind, Date):
-        return date.fromisoformat(value)
-    return bytes.fromhex(value) if isinstance(kind, LargeBinary) else value

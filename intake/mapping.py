@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, field_validator, model_validator
 
 from intake.discreet import columns_told
+from intake.toml_files import faults, read_toml
 from intake.values import duration_unit_known
 from survey.calendars import known_zone
 from survey.errors import AftercallError, InputError
@@ -43,6 +44,8 @@ CONTACT_FIELDS = ("external_id", "phone", "email", "language", "consents_to_call
 SEALED_FIELDS = frozenset({"phone", "email"})
 # The only other names that are guessed; everything else is said in a mapping.
 ALIASES = {"call_id": "external_id", "callid": "external_id", "id": "external_id"}
+
+SIGNS = "write %d for the day, %m the month, %Y the year (%y of two digits), %H:%M:%S the time, %% a percent sign"
 
 DateOrder = Literal["dmy", "mdy", "ymd"]
 
@@ -87,6 +90,18 @@ class CallMapping(BaseModel):
     def _known_contact_fields(cls, given: dict[str, Any]) -> dict[str, Any]:
         return _only(given, CONTACT_FIELDS)
 
+    @field_validator("date_format", "time_format", "datetime_format")
+    @classmethod
+    def _known_signs(cls, formats: list[str]) -> list[str]:
+        """A sign that means nothing would let a format fit no row at all."""
+        for form in formats:
+            try:
+                datetime.strptime("", form)  # noqa: DTZ007 (nothing is read)
+            except (ValueError, re.error) as error:
+                if "does not match" not in str(error):
+                    raise ValueError(f"{form!r} is no format: {SIGNS}") from None
+        return formats
+
     @field_validator("zone")
     @classmethod
     def _known_zone(cls, zone: str | None) -> str | None:
@@ -119,7 +134,8 @@ def mapping_of(given: Mapping[str, object], name: str = "mapping") -> CallMappin
     try:
         return CallMapping.model_validate(given)
     except ValidationError as error:
-        raise InputError(faults(error), where=name, how="docs/intake.md explains mapping files.") from None
+        what = faults(error, CallMapping.model_fields)
+        raise InputError(what, where=name, how="docs/intake.md explains mapping files.") from None
 
 
 def guessed(header: Sequence[str], fields: Sequence[str]) -> dict[str, str]:
@@ -136,30 +152,6 @@ def guessed(header: Sequence[str], fields: Sequence[str]) -> dict[str, str]:
 def positions(columns: Mapping[str, str], header: Sequence[str], name: str) -> dict[str, int]:
     """Our field to the number of its column. Raises InputError for a column that is missing or there twice."""
     return {field: position(column, field, header, name) for field, column in columns.items()}
-
-
-def read_toml(path: Path) -> dict[str, Any]:
-    """A TOML file; raises InputError with the line where it cannot be read."""
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError:
-        raise InputError("there is no such file", where=str(path)) from None
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", where=str(path)) from None
-    except UnicodeDecodeError:
-        raise InputError("is not UTF-8 text", where=path.name, how="Save it as UTF-8.") from None
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"is not TOML: {error}", where=path.name) from None
-
-
-def faults(error: ValidationError) -> str:
-    """What pydantic found, as one sentence a fault."""
-    return "; ".join(
-        f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg'].removeprefix('Value error, ')}".removeprefix(
-            ": "
-        )
-        for fault in error.errors()
-    )
 
 
 def position(column: str, field: str, header: Sequence[str], name: str) -> int:

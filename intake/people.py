@@ -13,7 +13,7 @@ from sqlalchemy import Text, func, null, or_, select, true, type_coerce, update
 from intake.bulk import copy_rows, is_any, new_ids
 from intake.call_rows import IncomingCall
 from intake.journal import Journal
-from intake.said import NOTHING, SAID, Order, Teller, Told, noted, order_from, order_of, outdoes, together
+from intake.said import NO_TO_CALLS, NOTHING, SAID, Order, Teller, Told, noted, order_from, order_of, outdoes, together
 from survey.db import db
 from survey.models import Call, Customer
 
@@ -22,6 +22,7 @@ _COLUMNS = (
     *("language", "relay", "consents_to_calls", "said_by"),
 )
 NOBODY = "rows that say what a customer wishes, but not who that is: no phone, no email, no call of theirs (left out)"
+WITHDRAWN = "records of calls that have had their draw and say no to calls (their customers are not called)"
 
 Key = bytes
 
@@ -75,8 +76,8 @@ def customer_ids(
 
     `plain` are new calls of one record each; `others` are records of calls that are stored (`known`, by external id),
     come in legs or come several times. What is said by calls that have had their draw changes no customer, or
-    invitations could be led elsewhere afterwards. A record that names nobody speaks of its call's customer; where that
-    one is not known either, it is counted in `notes`.
+    invitations could be led elsewhere afterwards; but a "no" to calls is obeyed, and counted in `notes`. A record that
+    names nobody speaks of its call's customer; where that one is not known either, it is counted in `notes`.
 
     Of each field the latest record that says anything of it counts, and nothing known is erased. So the order in which
     files arrive makes no difference. The caller has taken its turn.
@@ -92,7 +93,12 @@ def customer_ids(
     for call in others:
         if call.contact is not None and (key := call.contact.key) is not None:
             (phones if call.contact.phone_index else emails).append(key)
-    homes = {about.customer_id for about in known.values() if about.customer_id is not None and not about.settled}
+    refusing = {call.external_id for call in others if _says_no(call)}
+    homes = {
+        about.customer_id
+        for external_id, about in known.items()
+        if about.customer_id is not None and (not about.settled or external_id in refusing)
+    }
     stored = _stored(organisation_id, phones, emails, sorted(homes))
     unclear, silent = _tell(told, source, others, known, {customer.id: key for key, customer in stored.items()}, notes)
     for key, tellers in told.items():
@@ -117,7 +123,7 @@ def _tell(
     """Adds to `told` what other than plain records say; `keys` are those of stored customers by id.
 
     Returns the customers whose latest call cannot be told from the ends of these records, and what calls say that have
-    had their draw.
+    had their draw: nothing of it counts but a "no" to calls.
     """
     unclear: set[Key] = set()
     silent: dict[Key, list[Teller]] = {}
@@ -127,12 +133,20 @@ def _tell(
         about = known.get(call.external_id)
         key = None if call.contact is None else call.contact.key
         teller = order_of(call, source), call.contact or call.wishes or NOTHING
+        home = None if about is None else keys.get(about.customer_id)
+        customer = key or named.get(call.external_id) or home
         if about is not None and about.settled:
             if key is not None:
                 silent.setdefault(key, []).append(teller)
+            # Who names no phone is, as far as calls go, the one whom the survey would call.
+            phoneless = call.contact is None or call.contact.phone_index is None
+            speaks_of = (customer, home if phoneless else None) if _says_no(call) else ()
+            refusing = {each for each in speaks_of if each is not None}
+            for each in refusing:
+                told.setdefault(each, []).append((teller[0], NO_TO_CALLS))
+                unclear.add(each)  # the call's end stays as it was drawn, whatever this record says
+            notes[WITHDRAWN] += bool(refusing)
             continue
-        home = None if about is None else keys.get(about.customer_id)
-        customer = key or named.get(call.external_id) or home
         if customer is None:
             notes[NOBODY] += call.wishes is not None
             continue
@@ -143,6 +157,10 @@ def _tell(
             told.setdefault(home, [])  # the call may be theirs no more
             unclear.add(home)
     return unclear, silent
+
+
+def _says_no(call: IncomingCall) -> bool:
+    return (call.contact or call.wishes or NOTHING).consents_to_calls is False
 
 
 def _stored(

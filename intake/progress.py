@@ -13,6 +13,7 @@ from rich.table import Column
 from rich.text import Text
 
 from intake.reports import counted
+from intake.undo_steps import Step
 
 CHUNK = 1024 * 1024
 ZIP, OLD_EXCEL = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
@@ -22,6 +23,22 @@ UTF8_MARK = b"\xef\xbb\xbf"
 FIGURES_WIDTH = 70
 SHORTEST_NAME, LONGEST_NAME = 8, 40
 SHORTEST_BAR, LONGEST_BAR = 5, 40
+
+
+@contextmanager
+def undo_bar(*, wanted: bool) -> Iterator[Callable[[Step], None] | None]:
+    """The same of an undo, told each of its steps."""
+    if not wanted or not sys.stderr.isatty():
+        yield None
+        return
+    shown = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(LONGEST_BAR), Rows())
+    with Progress(*shown, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("", total=None)
+
+        def tell(step: Step) -> None:
+            progress.update(task, description=step.stage.told, completed=step.done, total=step.total or None)
+
+        yield tell
 
 
 @contextmanager

@@ -169,8 +169,14 @@ class ImportReport:
         if self.rejects_file:
             lines.append(f"Every rejected row: {self.rejects_file}")
         if self.import_id is not None and self.kind is ImportKind.CALLS:
-            lines.append(f"It is import {self.import_id}; to undo it: flask imports undo {self.import_id}")
+            lines.append(f"It is import {self.import_id}{self._way_back}")
         return lines
+
+    @property
+    def _way_back(self) -> str:
+        if self.new or self.updated:
+            return f"; to undo it: flask imports undo {self.import_id}"
+        return ", and brought nothing in."
 
     def _mended(self, reason: str) -> str:
         """A reason as a sentence, and what can be done about it."""

@@ -12,10 +12,11 @@ from typing import Annotated, Any, Generic, TypeVar
 from phonenumbers import SUPPORTED_REGIONS
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from intake.discreet import columns_told
 from intake.file_names import check_name
 from intake.formats import open_table
-from intake.mapping import faults, read_toml
 from intake.rows import RowFault
+from intake.toml_files import faults, read_toml
 from survey.calendars import known_country, known_zone
 from survey.errors import AftercallError, InputError
 
@@ -189,12 +190,16 @@ def read_roster(path: Path, assignments: Path | None = None) -> RosterFile:
 
 
 def _organisation(given: Mapping[str, Any], name: str) -> Placed[OrganisationEntry]:
+    if isinstance(given.get("organisation"), list):
+        raise InputError(
+            "has several organisations", where=name, how="Write one, as [organisation] in single brackets."
+        )
     if not isinstance(given.get("organisation"), dict):
         raise InputError("has no [organisation] table", where=name, how="docs/intake.md explains roster files.")
     try:
         return Placed("organisation", OrganisationEntry.model_validate(given["organisation"]))
     except ValidationError as error:
-        raise InputError(faults(error), where=f"{name}, [organisation]") from None
+        raise InputError(_told(error, OrganisationEntry), where=f"{name}, [organisation]") from None
 
 
 def _check_tables(given: Mapping[str, Any], name: str) -> None:
@@ -230,7 +235,8 @@ def _assignment_rows(path: Path) -> list[tuple[str, dict[str, Any]]]:
     header = [name.casefold() for name in table.header]
     missing = [name for name in ("agent", "site", "from") if name not in header]
     if missing:
-        raise InputError(f"has no column {missing[0]!r}", where=f"{table.name}, header")
+        how = f"Needed are agent, site and from; supervisor and until may be there too. {columns_told(table.header)}"
+        raise InputError(f"has no column {missing[0]!r}", where=f"{table.name}, header", how=how)
     rows = []
     for row in table.rows():
         cells = {
@@ -252,7 +258,7 @@ def _entries(
         try:
             good.append(Placed(where, kind.model_validate(entry)))
         except ValidationError as error:
-            bad.append(Bad(where, RowFault("faulty entry", column=_first_field(error), detail=faults(error))))
+            bad.append(Bad(where, RowFault("faulty entry", column=_first_field(error), detail=_told(error, kind))))
     return good
 
 
@@ -268,6 +274,10 @@ def _unique(entries: list[Placed[EntryType]], bad: list[Bad]) -> list[Placed[Ent
             seen.add(key)
             good.append(placed)
     return good
+
+
+def _told(error: ValidationError, kind: type[_Entry]) -> str:
+    return faults(error, [field.alias or name for name, field in kind.model_fields.items()])
 
 
 def _first_field(error: ValidationError) -> str:

@@ -22,6 +22,7 @@ SAID = {
 }
 
 NOTHING = Contact()
+NO_TO_CALLS = Contact(consents_to_calls=False)
 
 # Which record says something: the stamp of its version if it has one, else the end of the call or leg; the call's id;
 # its leg ("" for a whole call); the source; whether the first is a stamp. The greater one knows better.

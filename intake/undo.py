@@ -14,25 +14,23 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
-    Row,
-    Table,
-    Text,
     and_,
     cast,
     delete,
     exists,
     func,
-    or_,
+    literal,
     select,
-    type_coerce,
+    union,
     union_all,
     update,
 )
 from sqlalchemy.exc import IntegrityError
 
 from intake.bulk import take_turn
-from intake.journal import TABLES, from_json
 from intake.reports import counted
+from intake.restoring import OF_CALLS, pages, removed, restore
+from intake.undo_steps import Progress, Stage, Steps
 from survey import audit, clock
 from survey.db import db
 from survey.errors import NotFound, Refused
@@ -51,12 +49,17 @@ from survey.models import (
     Site,
     Survey,
 )
-from survey.turns import waiting
+from survey.turns import import_under_way, waiting
 
-# As many changes are taken back at once as fit into memory easily.
-PAGE = 1_000
-_CALLS = (Call.__tablename__, CallLeg.__tablename__)
-_OF_CALLS = ImportChange.row_table.in_(_CALLS)
+# What else imports bring in, as people call it.
+NOT_CALLS = {
+    ImportKind.ROSTER: "a roster",
+    ImportKind.CONTACTS: "contacts",
+    ImportKind.OPTOUTS: "opt-outs",
+    ImportKind.RESPONSES: "answers",
+    ImportKind.TOTALS: "control totals",
+}
+_OF_CALLS = ImportChange.row_table.in_(OF_CALLS)
 
 
 @dataclass
@@ -93,33 +96,47 @@ class UndoReport:
         return lines
 
 
-def undo(import_id: int, *, actor: str, organisation_id: int | None = None) -> UndoReport:
-    """Undoes an import of calls, wholly or not at all. Flushes; the caller commits.
+def undo(
+    import_id: int, *, actor: str, organisation_id: int | None = None, progress: Progress | None = None
+) -> UndoReport:
+    """Undoes an import of calls, wholly or not at all. Flushes; the caller commits. `progress` hears of every step.
 
     Raises NotFound for an unknown import (or one of another organisation than `organisation_id`), and Refused where it
     is undone already, is no import of calls, one of its calls has had its draw, or a later import changed one of them.
     """
-    record = _locked(import_id, organisation_id)
-    check(record)
+    record = found(import_id, organisation_id)
+    _check_kind(record)
     assert record.organisation_id is not None
-    report = UndoReport(import_id, repeated_by=_repeating(record))
-    moved = list(db.session.scalars(_changed(Assignment, import_id).where(ImportChange.before.is_not(None)).distinct()))
-    report.rows_restored = _restore(import_id)
-    report.calls_removed = _deleted(Call, Call.import_id == import_id)
-    _reach_back(moved, import_id)
-    report.agents_removed = _remove_agents(import_id)
-    _deleted(ImportChange, ImportChange.import_id == import_id)
-    report.customers_removed = _remove_customers(record.organisation_id)
-    record.undone_at, record.undone_by = clock.now(), actor
-    audit.record(actor, "import undone", record, **{k: v for k, v in report.as_dict().items() if k != "import_id"})
-    db.session.flush()
+    steps = Steps(import_id, progress)
+    steps.at(Stage.WAITING)
+    # The scheduler passes an organisation by for which an import is under way: no draw stands waiting for a long undo.
+    with import_under_way(record.organisation_id):
+        _lock(record)
+        check(record)
+        report = _taken_back(record, steps)
+        record.undone_at, record.undone_by = clock.now(), actor
+        audit.record(actor, "import undone", record, **{k: v for k, v in report.as_dict().items() if k != "import_id"})
+        db.session.flush()
     return report
 
 
-def _locked(import_id: int, organisation_id: int | None) -> ImportRecord:
-    """The import, while neither another import nor a draw of the organisation is going on."""
-    record = found(import_id, organisation_id)
-    _check_kind(record)
+def _taken_back(record: ImportRecord, steps: Steps) -> UndoReport:
+    import_id, organisation_id = record.id, record.organisation_id
+    assert organisation_id is not None
+    report = UndoReport(import_id, repeated_by=_repeating(record))
+    moved = list(db.session.scalars(_changed(Assignment, import_id).where(ImportChange.before.is_not(None)).distinct()))
+    report.rows_restored = restore(import_id, steps)
+    report.calls_removed = _remove_calls(import_id, steps)
+    steps.at(Stage.REST)
+    _reach_back(moved, import_id)
+    report.agents_removed = _remove_agents(import_id)
+    removed(delete(ImportChange).where(ImportChange.import_id == import_id))
+    report.customers_removed = _remove_customers(organisation_id)
+    return report
+
+
+def _lock(record: ImportRecord) -> None:
+    """Until the transaction ends neither another import nor a draw of the organisation goes on."""
     assert record.organisation_id is not None
     # The order in which a draw and an import take them: the organisation's row, then the turn.
     lock = select(Organisation.id).where(Organisation.id == record.organisation_id)
@@ -127,20 +144,22 @@ def _locked(import_id: int, organisation_id: int | None) -> ImportRecord:
         db.session.execute(lock.with_for_update(key_share=True))
     take_turn(record.organisation_id)
     db.session.refresh(record, with_for_update=True)
-    return record
 
 
 def found(import_id: int, organisation_id: int | None = None) -> ImportRecord:
     """The import as it is now. Raises NotFound for none, or one of another organisation than `organisation_id`."""
     record = db.session.get(ImportRecord, import_id, populate_existing=True)
     if record is None or (organisation_id is not None and record.organisation_id != organisation_id):
-        raise NotFound(f"there is no import {import_id}", how="flask imports list shows them.")
+        raise NotFound(f"there is no import {import_id}", how="flask imports list --organisation KEY lists them.")
     return record
 
 
 def _check_kind(record: ImportRecord) -> None:
     if record.kind is not ImportKind.CALLS or record.organisation_id is None:
-        raise Refused(f"import {record.id} is one of {record.kind}", how="Only an import of calls can be undone.")
+        raise Refused(
+            f"import {record.id} is of {NOT_CALLS.get(record.kind, 'nobody')}, not of calls",
+            how="Only an import of calls can be undone.",
+        )
 
 
 def check(record: ImportRecord) -> None:
@@ -148,14 +167,14 @@ def check(record: ImportRecord) -> None:
     _check_kind(record)
     if record.undone_at is not None:
         raise Refused(f"import {record.id} is undone already, by {record.undone_by}")
-    its = or_(Call.import_id == record.id, Call.id.in_(_changed(Call, record.id)))
-    drawn = db.session.scalar(select(func.count()).select_from(Draw).join(Call).where(its)) or 0
+    its = _its_calls(record.id).subquery()
+    drawn = db.session.scalar(select(func.count()).select_from(Draw).join(its, its.c.id == Draw.call_id)) or 0
     if drawn:
         raise Refused(
             f"{drawn:,} of the calls of import {record.id} {'has had its' if drawn == 1 else 'have had their'} draw",
             how="A draw is never taken back: what was imported stays.",
         )
-    later = sorted(set(db.session.scalars(_later_imports(record.id))))
+    later = db.session.scalars(_later_imports(record.id)).all()
     if later:
         numbers = ", ".join(map(str, later))
         raise Refused(
@@ -164,12 +183,19 @@ def check(record: ImportRecord) -> None:
         )
 
 
+def _its_calls(import_id: int) -> Any:
+    """The calls it brought in, and those that it changed."""
+    return union(select(Call.id).where(Call.import_id == import_id), _changed(Call, import_id))
+
+
 def _later_imports(import_id: int) -> Any:
-    """Other imports that touched, after this one, calls which it made or touched."""
+    """Other imports that touched, after this one, calls which it made or touched; the first first."""
     ours, other = _touched(), _touched()
-    made = select(Call.id).where(Call.import_id == import_id)
-    before = exists().where(ours.c.import_id == import_id, ours.c.call_id == other.c.call_id, ours.c.id < other.c.id)
-    return select(other.c.import_id).where(other.c.import_id != import_id, or_(other.c.call_id.in_(made), before))
+    made = select(Call.id.label("call_id"), literal(0, BigInteger).label("since")).where(Call.import_id == import_id)
+    first = select(ours.c.call_id, func.min(ours.c.id)).where(ours.c.import_id == import_id).group_by(ours.c.call_id)
+    its = union_all(made, first).subquery()
+    after = and_(other.c.call_id == its.c.call_id, other.c.id > its.c.since, other.c.import_id != import_id)
+    return select(other.c.import_id).join(its, after).distinct().order_by(other.c.import_id)
 
 
 def _touched() -> Any:
@@ -196,71 +222,6 @@ def _changed(model: Any, import_id: int) -> Any:
     return select(ImportChange.row_id).where(
         ImportChange.import_id == import_id, ImportChange.row_table == model.__tablename__
     )
-
-
-# --- what it changed becomes what it was ---
-
-
-def _restore(import_id: int) -> int:
-    """Takes the import's changes back, the last first; returns how many those were."""
-    restored = 0
-    while changes := _last_changes(import_id):
-        for change in changes:
-            if change.before is None:
-                _deleted(CallLeg, CallLeg.id == change.row_id)
-            else:
-                _restore_row(import_id, change)
-                restored += 1
-        _deleted(ImportChange, ImportChange.id.in_([change.id for change in changes]))
-    return restored
-
-
-def _last_changes(import_id: int) -> Sequence[Row[Any]]:
-    """The last page of what it changed, and of the legs it added; agents and assignments it made come later."""
-    its = or_(ImportChange.before.is_not(None), ImportChange.row_table == CallLeg.__tablename__)
-    columns = ImportChange.id, ImportChange.row_table, ImportChange.row_id, ImportChange.before
-    query = select(*columns).where(ImportChange.import_id == import_id, its)
-    return db.session.execute(query.order_by(ImportChange.id.desc()).limit(PAGE)).all()
-
-
-def _restore_row(import_id: int, change: Row[Any]) -> None:
-    """Sets the columns back, except those a later import changed again: that one's own way back then leads further.
-
-    Of calls and their legs there is no such import, or the undo was refused.
-    """
-    rest = dict(change.before)
-    for later in () if change.row_table in _CALLS else _changed_later(import_id, change):
-        shared = {name: rest.pop(name) for name in list(rest) if name in later.before}
-        if shared:
-            db.session.execute(
-                update(ImportChange).where(ImportChange.id == later.id).values(before=later.before | shared)
-            )
-    if rest:
-        table = TABLES[change.row_table].__table__
-        assert isinstance(table, Table)
-        values = {name: _as_stored(table.c[name].type, value) for name, value in rest.items()}
-        db.session.execute(update(table).where(table.c.id == change.row_id).values(values))
-
-
-def _changed_later(import_id: int, change: Row[Any]) -> Sequence[Row[Any]]:
-    """What other imports changed in the row after this change, the first first."""
-    return db.session.execute(
-        select(ImportChange.id, ImportChange.before)
-        .where(
-            ImportChange.row_table == change.row_table,
-            ImportChange.row_id == change.row_id,
-            ImportChange.id > change.id,
-            ImportChange.import_id != import_id,
-            ImportChange.before.is_not(None),
-        )
-        .order_by(ImportChange.id)
-    ).all()
-
-
-def _as_stored(kind: Any, value: Any) -> Any:
-    """A journalled value for its column; sealed texts go back as they are."""
-    found = from_json(kind, value)
-    return type_coerce(found, Text) if isinstance(found, str) else found
 
 
 def _reach_back(assignment_ids: Sequence[int], import_id: int) -> None:
@@ -292,9 +253,14 @@ def _first_day(of: Assignment, import_id: int) -> date | None:
 # --- what it made goes ---
 
 
-def _deleted(model: Any, *conditions: ColumnElement[bool]) -> int:
-    result: Any = db.session.execute(delete(model).where(*conditions).execution_options(synchronize_session=False))
-    return int(result.rowcount)
+def _remove_calls(import_id: int, steps: Steps) -> int:
+    its = Call.import_id == import_id
+    total = db.session.scalar(select(func.count()).where(its)) or 0
+    gone = 0
+    for done, first, last in pages(Call.id, its):
+        steps.at(Stage.CALLS, done, total)
+        gone += removed(delete(Call).where(its, Call.id.between(first, last)))
+    return gone
 
 
 def _remove_customers(organisation_id: int) -> int:
@@ -304,7 +270,8 @@ def _remove_customers(organisation_id: int) -> int:
         exists().where(_OF_CALLS, _former("customer_id") == Customer.id),
         exists().where(cast(LaterRecord.record["customer_id"].astext, BigInteger) == Customer.id),
     ]
-    return _deleted(Customer, Customer.organisation_id == organisation_id, *(~each for each in spoken_of))
+    of_nobody = (~each for each in spoken_of)
+    return removed(delete(Customer).where(Customer.organisation_id == organisation_id, *of_nobody))
 
 
 def _former(column: str) -> ColumnElement[int]:
@@ -322,16 +289,16 @@ def _remove_agents(import_id: int) -> int:
     its = and_(ImportChange.import_id == import_id, ImportChange.row_table == Agent.__tablename__)
     for agent_id, other in named_by.items():
         db.session.execute(update(ImportChange).where(its, ImportChange.row_id == agent_id).values(import_id=other))
-    removed = 0
+    gone = 0
     free = Agent.id.in_(set(made) - set(named_by))
     for agent_id in db.session.scalars(_as_made().where(free)).all():
         try:
             with db.session.begin_nested():
-                _deleted(Assignment, Assignment.agent_id == agent_id)
-                removed += _deleted(Agent, Agent.id == agent_id)
+                removed(delete(Assignment).where(Assignment.agent_id == agent_id))
+                gone += removed(delete(Agent).where(Agent.id == agent_id))
         except IntegrityError:
             continue  # something else rests on them, such as a rate of their own
-    return removed
+    return gone
 
 
 def _named_by(import_id: int, agent_ids: Sequence[int]) -> dict[int, int]:

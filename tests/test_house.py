@@ -62,7 +62,7 @@ def test_a_file_tells_one_story(path: Path) -> None:
 LOCKS = {
     4203: "migrations/env.py",
     4204: "scheduler/leadership.py",
-    4205: "intake/drop_folder.py",
+    4205: "intake/drop_turns.py",
     0x1A7D: "intake/bulk.py",
     0x1A7E: "intake/bulk.py",
     0x1A7F: "survey/turns.py",

@@ -8,13 +8,16 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from datetime import timedelta
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
 
-from console import imports
+from console import imports, undoing
 from intake import undo
 from intake.reading import CHUNK
+from intake.standing import Standing
+from intake.undo_steps import Stage, Steps, under_way
 from survey import clock, settings
 from survey.db import db
 from survey.errors import Refused
@@ -30,6 +33,10 @@ SignedIn = Callable[..., Browser]
 def text_of(page: str) -> str:
     """The page's words, without its tags."""
     return re.sub(r"\s+", " ", html.unescape(re.sub(r"<[^>]+>", " ", page)))
+
+
+def main_of(page: str) -> str:
+    return page.split("<main")[1]
 
 
 def taken_in(site: Site, folder: Path, *lines: str, **options: Any) -> ImportRecord:
@@ -155,7 +162,7 @@ def test_remarks_and_what_to_do_stand_on_the_imports_page(signed_in: SignedIn, p
 
 
 def test_an_import_under_way_says_how_often_its_counts_grow() -> None:
-    assert f"grow with every {CHUNK:,} rows" in imports.UNDER_WAY.meaning and CHUNK == 5_000
+    assert f"grow with every {CHUNK:,} rows" in imports.STATES[Standing.UNDER_WAY].meaning and CHUNK == 5_000
 
 
 def test_forty_a_page_newest_first_each_once(signed_in: SignedIn, place: Site) -> None:
@@ -402,6 +409,52 @@ def test_a_refusal_is_told_in_its_own_words(
     monkeypatch.setattr(undo, "undo", refuse)
     answer = signed_in("administrator").post(f"/console/imports/{rejected.id}/undo", "/console/imports/new")
     assert f"Not undone: import {rejected.id} is not to be undone by admin. Ask again tomorrow." in text_of(answer.text)
+
+
+def test_a_long_undo_goes_on_beside_the_request_and_its_page_says_how_far_it_is(
+    signed_in: SignedIn, rejected: ImportRecord, place: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    browser, path = signed_in("manager", place.organisation), f"/console/imports/{rejected.id}"
+    take_back, reached, go_on = undo.restore, Event(), Event()
+
+    def held_up(import_id: int, steps: Steps) -> int:
+        restored = take_back(import_id, steps)
+        steps.at(Stage.CALLS, 20_000, 300_000)
+        reached.set()
+        assert go_on.wait(30)
+        return restored
+
+    monkeypatch.setattr(undo, "restore", held_up)
+    monkeypatch.setattr(undoing, "PATIENCE_SECONDS", 0.1)
+    answer = browser.post(f"{path}/undo", f"{path}/undo")
+    assert (answer.status_code, answer.location) == (303, f"{path}/undo?begun=1") and reached.wait(30)
+    page = browser.get(f"{path}/undo")
+    assert page.headers["Refresh"] == f"3; url={path}/undo?begun=1"
+    assert "Now: removing calls, 20,000 of 300,000 so far." in text_of(page.text) and "<form" not in main_of(page.text)
+    assert under_way(rejected.id + 1) is None
+    go_on.set()
+    while (page := browser.get(f"{path}/undo?begun=1")).status_code == 200 and "Refresh" in page.headers:
+        Event().wait(0.05)
+    assert (page.status_code, page.location) == (303, path), "it ended, and its record says so"
+    assert samples.stored() == {} and "Undone by manager" in text_of(browser.get(path).text)
+
+
+def test_an_undo_that_met_a_fault_says_that_nothing_was_taken_back(
+    signed_in: SignedIn, rejected: ImportRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(import_id: int, steps: Steps) -> int:
+        Event().wait(0.3)
+        raise ValueError("+12125550147")
+
+    monkeypatch.setattr(undo, "restore", fail)
+    monkeypatch.setattr(undoing, "PATIENCE_SECONDS", 0.1)
+    browser, path = signed_in("administrator"), f"/console/imports/{rejected.id}/undo"
+    assert browser.post(path, path).status_code == 303
+    while "Refresh" in (page := browser.get(f"{path}?begun=1")).headers:
+        Event().wait(0.05)
+    said = text_of(page.text)
+    assert "The undo did not reach its end, and nothing was taken back." in said and "5550147" not in said
+    assert samples.stored().keys() == {"good"} and "<form" in main_of(page.text)
 
 
 # --- whose it is ---

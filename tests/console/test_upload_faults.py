@@ -19,6 +19,7 @@ from tests import factories
 from tests.console.conftest import Browser
 from tests.console.test_imports import SignedIn, text_of
 from tests.console.uploading import (
+    ASTERISK,
     GOOD,
     HEADER,
     LIST,
@@ -71,9 +72,13 @@ def marked(page: str) -> dict[str, str]:
         ),
         ({"column_agent": "8"}, "column_agent", "Agent: that is not a column of this file"),
         ({"column_agent": "5"}, "column_agent", "Agent: the column 'phone' is chosen for Phone and for Agent"),
-        ({"yes": "ok, x", "no": "X"}, "no", "Not answered is written as: 'x' stands for answered and for not answered"),
+        (
+            {"yes": "yes, x", "no": "X"},
+            "no",
+            "Not answered is written as: 'x' stands for answered and for not answered",
+        ),
         ({"rest": "[1]"}, "mapping", "Mapping file: the page has lost what the mapping file said"),
-        ({"rest": '{"wheels": 4}'}, "mapping", "Mapping file: wheels: Extra inputs are not permitted"),
+        ({"rest": '{"wheels": 4}'}, "mapping", "Mapping file: wheels: is no key of this table"),
         (
             {"rest": '{"constants": {"ended_at": "soon"}}'},
             "mapping",
@@ -90,7 +95,8 @@ def marked(page: str) -> dict[str, str]:
 def test_a_fault_is_told_in_the_forms_words_at_its_field(
     manager: Browser, form: dict[str, str], field: str, said: str, action: str
 ) -> None:
-    answer = decide(manager, handed_in(manager), action, **(columns_of(HEADER) | form))
+    path = handed_in(manager, samples.rows(GOOD, header=HEADER))
+    answer = decide(manager, path, action, **(columns_of(HEADER) | form))
     summary, leads_to = summary_of(answer.text)
     assert answer.status_code in (400, 404) and said in summary, summary
     assert leads_to == [field] and f'id="{field}"' in answer.text
@@ -160,10 +166,87 @@ def test_a_faulty_mapping_file_leaves_the_other_choices_as_they_were(manager: Br
     faulty = (io.BytesIO(b"[columns]\nended_at = 3\n"), "m.toml")
     page = decide(manager, path, "look", **SAID, zone="Europe/Madrid", date_order="dmy", mapping=faulty).text
     words = marked(page)
-    assert words == {"mapping": "Columns.ended_at (End): Input should be a valid string."}
+    assert words == {"mapping": "Columns.ended_at (End): write text, between quotes."}
     assert "<option selected>Europe/Madrid</option>" in page
     assert re.search(r'id="column_started_at".*?value="2" selected>Begin', page, re.S)
     assert re.search(r"<details[^>]*open>\s*<summary><h2>Mapping file", page), "its field can be seen"
+
+
+# --- everything at once, and the rows as they stand in the file ---
+
+OTHERS = "Ref,Operator,When,Lasted,Outcome,Ring back"
+STRANGE = samples.rows(*(f"R{n},zed,03/04/2025 09:00,1:20,lost,(212) 555-0147" for n in range(7)), header=OTHERS)
+
+
+def test_all_that_can_be_told_is_told_at_once_in_the_order_of_the_form(manager: Browser) -> None:
+    path = handed_in(manager, STRANGE)
+    chosen = {"column_agent": "1", "column_started_at": "2", "column_answered": "4", "column_language": "3"}
+    wrong = {"site": "south", "zone": "Mars/Olympus", "duration_unit": "hours", "source": "a\0b", "yes": "x", "no": "X"}
+    wrong |= {"rest": '{"wheels": 4}'}
+    answer = decide(manager, path, "import", **chosen, **wrong, column_queue="77")
+    summary, leads_to = summary_of(answer.text)
+    assert leads_to == [
+        *("site", "source", "column_external_id", "column_agent", "column_answered", "column_talk_seconds"),
+        *("column_language", "column_queue", "order", "zone", "duration_unit", "no", "mapping"),
+    ]
+    assert set(marked(answer.text)) == set(leads_to) and "To be mended: 13 things" in summary
+    assert "Language: 7 of the 7 rows shown cannot be read: not a language tag" in summary
+    assert "03/04/2025 Thu 3 Apr 2025 Tue 4 Mar 2025" in text_of(answer.text), "both readings although more is wrong"
+    assert samples.stored() == {} and noted() == [], "nothing was tried with such choices"
+    mended = {"column_external_id": "0", "column_agent": "1", "column_started_at": "2", "column_talk_seconds": "3"}
+    rest = {"column_answered": "4", "no": "lost", "date_order": "dmy", "agents": "create"}
+    after = decide(manager, path, "look", **mended, **rest)
+    assert summary_of(after.text) == ("", []) and "its first 5 rows" in text_of(after.text)
+
+
+def test_a_summary_takes_the_focus_and_is_an_alert(manager: Browser) -> None:
+    path = handed_in(manager, STRANGE)
+    opened, sent = manager.get(path).text, decide(manager, path, "look").text
+    for page in (opened, sent):
+        assert re.search(r'role="alert" tabindex="-1"[^>]* id="faults"', page)
+    assert " autofocus" in sent and " autofocus" not in opened
+
+
+def test_before_the_columns_are_known_the_first_rows_are_shown_as_they_are(manager: Browser) -> None:
+    path = handed_in(manager, STRANGE)
+    page = manager.get(path).text
+    assert re.search(r'<details[^>]*id="first_rows" open>', page)
+    assert "Line Ref Operator When Lasted Outcome Ring back 2 R0 zed 03/04/2025 09:00 1:20 lost ••••••••47 3" in (
+        text_of(page)
+    )
+    assert page.count('<tr><th scope="row">') >= 5 and "555-0147" not in page
+    read = manager.get(handed_in(manager, samples.rows(GOOD, header=HEADER))).text
+    assert re.search(r'<details[^>]*id="first_rows">', read), "there to be opened where all can be read"
+
+
+def test_a_source_that_an_import_needs_is_asked_for_at_the_first_look(manager: Browser) -> None:
+    header = "call_id,site,started_at,talk_seconds"
+    path = handed_in(manager, samples.rows("1,north,2026-03-02 09:00,60", header=header))
+    answer = decide(manager, path, "look", **columns_of(header), site="")
+    assert answer.status_code == 200 and summary_of(answer.text)[1] == ["source"]
+
+
+def test_unknown_agents_of_a_telephone_system_are_settled_where_agents_are(manager: Browser) -> None:
+    words = marked(manager.get(handed_in(manager, ASTERISK, "Master.csv")).text)
+    assert list(words) == ["agents"]
+    assert words["agents"].startswith("The row shown cannot be taken: the roster does not know the agent.")
+
+
+def test_ids_of_calls_that_would_change_are_shown_whole(manager: Browser) -> None:
+    ids = samples.rows("2125550147,amy,2026-03-02 09:00,60")
+    columns = columns_of("call_id,agent,started_at,talk_seconds")
+    assert decide(manager, handed_in(manager, ids), "import", **columns).status_code == 303
+    page = decide(manager, handed_in(manager, ids.replace(",60", ",90")), "check", **columns).text
+    assert "2125550147" in text_of(page).partition("The first calls that would change")[2]
+
+
+def test_durations_of_a_spreadsheet_ask_for_their_unit(manager: Browser) -> None:
+    path = handed_in(manager, samples.rows("1,amy,2026-03-02 09:00,0.00167"))
+    words = marked(manager.get(path).text)
+    assert list(words) == ["duration_unit"] and "The file says: '0.00167' . Choose days" in words["duration_unit"]
+    columns = columns_of("call_id,agent,started_at,talk_seconds")
+    after = decide(manager, path, "look", **columns, duration_unit="days")
+    assert summary_of(after.text) == ("", []) and "amy yes 2:24" in text_of(after.text)
 
 
 # --- dates that may be read in two ways ---

@@ -24,6 +24,7 @@ from tests import factories
 from tests.console.conftest import Browser, World
 from tests.console.test_imports import text_of
 from tests.console.uploading import (
+    ASTERISK,
     FILE,
     GOOD,
     HEADER,
@@ -54,7 +55,7 @@ def test_a_file_is_kept_sealed_and_shown_as_it_would_be_read(manager: Browser) -
     page = text_of(manager.get(path).text)
     assert "2 HM-7 2 Mar 2026, 09:12:58 EST 09:15:21 amy yes 2:23 +1 ••••••••47, j•••@example.com en" in page, page
     assert "3 HM-8 Not taken agent: unknown agent: 'zed'" in page
-    assert "Text with columns (CSV), as its content shows" in page
+    assert "CSV text (recognised)" in page
     assert samples.stored() == {} and waiting() == 1
 
 
@@ -82,7 +83,7 @@ def test_an_excel_workbook_is_read_too(manager: Browser) -> None:
         book.active.append(row)
     book.save(content)
     page = text_of(manager.get(handed_in(manager, content.getvalue(), "calls.xlsx")).text)
-    assert "Excel workbook, as its content shows" in page and "HM-7 2 Mar 2026, 09:12:58 EST" in page
+    assert "Excel workbook (recognised)" in page and "HM-7 2 Mar 2026, 09:12:58 EST" in page
 
 
 @pytest.mark.parametrize(
@@ -112,18 +113,11 @@ def test_a_strange_name_does_no_harm_anywhere(manager: Browser) -> None:
     assert "<script>alert" not in manager.get(f"{LIST}/1").text
 
 
-ASTERISK = (
-    '"","+12125550147","600","inbound","""Jo Bloggs"" <+12125550147>","SIP/trunk-0000000a","SIP/201-0000000b","Queue",'
-    '"billing,t","2026-03-02 09:00:00","2026-03-02 09:00:10","2026-03-02 09:02:10",130,120,"ANSWERED","DOCUMENTATION",'
-    '"1772442000.10","","","1772442000.10","7"\n'
-)
-
-
 def test_a_telephone_systems_own_file_needs_no_choosing(manager: Browser) -> None:
     path = handed_in(manager, ASTERISK, "Master.csv")
     answer = decide(manager, path, "look", **columns_of_table(manager.get(path).text), agents="create")
     page = text_of(answer.text)
-    assert "Asterisk, as its content shows" in page and "known for this kind of file; nothing to choose" in page
+    assert "Asterisk (recognised)" in page and "known for this kind of file; nothing to choose" in page
     assert "1772442000.10 2 Mar 2026, 09:00:00 EST 09:02:10" in page and "+1 ••••••••47" in page
     assert "5550147" not in answer.text and "Bloggs" not in answer.text
 
@@ -153,8 +147,15 @@ def bomb() -> bytes:
         (b"", "calls.csv: is empty."),
         (b"\n \n", "calls.csv: is empty."),
         (HEADER.encode() + b"\n", "calls.csv: has a header but no rows."),
-        (b"\x89PNG\r\n\x1a\n" + bytes(300), "calls.csv: is "),
+        (b"\x89PNG\r\n\x1a\n" + bytes(300), "calls.csv: is a picture (PNG)"),
         (b"\xd0\xcf\x11\xe0" + bytes(600), "is an old Excel workbook (.xls)."),
+        (
+            b"%PDF-1.7\n%\xe2\xe3\n1 0 obj, and more\n",
+            "calls.csv: is a PDF, not a list of calls. Let the telephone system",
+        ),
+        (b"\xff\xd8\xff\xe0\x01JFIF,\n1,2\n", "is a picture (JPEG), not a list of calls"),
+        (b"\xef\xbb\xbf\n<!DOCTYPE html><table>,\n1,2\n", "is a web page (HTML), not a list of calls"),
+        (bytes(range(1, 32)) * 20, "is neither text nor an Excel workbook, so it is no list of calls"),
         (b"PK\x03\x04 and no more", "is not a readable Excel workbook."),
         (b'call_id,"started_at\n1,2\n', "the header cannot be read"),
         (b"x" * 200_000 + b"\n1\n", "the header cannot be read"),

@@ -23,6 +23,11 @@ GOOD = "HM-7,amy,2026-03-02 09:12:58,143,yes,(212) 555-0147,jo.bloggs@example.co
 FILE = samples.rows(GOOD, "HM-8,zed,2026-03-02 10:00,60,yes,2125550148,,en", header=HEADER)
 # A file by no names of ours: its columns have to be said.
 THEIRS = samples.rows("1,amy,03/04/2025 09:00,60,Y,2125550147", header="Nr,Who,Begin,Talk,Got it,Mobile")
+ASTERISK = (
+    '"","+12125550147","600","inbound","""Jo Bloggs"" <+12125550147>","SIP/trunk-0000000a","SIP/201-0000000b","Queue",'
+    '"billing,t","2026-03-02 09:00:00","2026-03-02 09:00:10","2026-03-02 09:02:10",130,120,"ANSWERED","DOCUMENTATION",'
+    '"1772442000.10","","","1772442000.10","7"\n'
+)
 SAID = {"column_external_id": "0", "column_agent": "1", "column_started_at": "2", "column_talk_seconds": "3"}
 
 

@@ -331,7 +331,7 @@ def test_rows_from_a_program(site: Site) -> None:
     [
         ({"organisation": "nobody"}, NotFound, "no organisation 'nobody'"),
         ({"site": "south"}, NotFound, "sites: north"),
-        ({"site": None}, InputError, "its site (or --site)"),
+        ({"site": None}, InputError, "its site, and no --site is given"),
         ({"rejects": Path("/nonexistent/rejects.csv")}, InputError, "cannot be written"),
         ({"format": "dbf"}, InputError, "Known: xlsx, amazon-connect"),
         ({"contacts": Path("none.csv")}, InputError, "none.csv: there is no such file"),

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import Result
 from flask import Flask
 
 from intake import drop_folder
+from survey import clock
 from survey.clock import ManualClock
 from survey.db import db
 from survey.models import ImportRecord
+from survey.turns import import_under_way
 from tests import factories
 from tests.intake import dropping, samples
 from tests.intake.test_roster import ROSTER
@@ -220,15 +223,33 @@ def test_an_import_is_undone_once_and_its_record_stays(app: Flask, tmp_path: Pat
     assert run(app, "imports", "undo", 9).exit_code == 1
 
 
-def test_an_import_that_was_stopped_says_so(app: Flask) -> None:
-    place = samples.place()
-    factories.import_record(place.organisation_id, finished_at=None)
+def test_an_import_that_has_no_end_stands_as_the_console_says(app: Flask) -> None:
+    owner = samples.place().organisation_id
+    factories.import_record(owner, finished_at=None)
     db.session.commit()
-    assert run(app, "imports", "list", "--organisation", "acme").output.endswith("  not finished\n")
-    assert "handing the file in again completes it" in run(app, "imports", "show", 1).output
+
+    def said(number: int = 1) -> tuple[str, str, Any]:
+        listed = run(app, "imports", "list", "--organisation", "acme").output.splitlines()[0]
+        shown = run(app, "imports", "show", number)
+        return listed.rpartition("rejected")[2], shown.output.splitlines()[3].partition("Z")[2], shown_state(number)
+
+    def shown_state(number: int) -> Any:
+        told = json.loads(run(app, "imports", "show", number, "--json").output)
+        return told["state"], told["completed_by"]
+
+    with import_under_way(owner):
+        assert said() == ("  under way", ", under way: the counts grow", ("under way", None))
+    assert said() == ("  cut off", ", cut off; handing the file in again completes it", ("cut off", None))
+    factories.import_record(owner, finished_at=clock.now())
+    db.session.commit()
+    completed = "cut off, completed by import 2"
+    assert said() == (f"  {completed}", f", {completed}", ("cut off", 2))
+    assert shown_state(2) == ("taken in", None)
 
 
 def test_no_such_import_or_organisation(app: Flask) -> None:
     assert "there is no import 7" in run(app, "imports", "show", 7).stderr
+    for command in ("show", "undo"):
+        assert run(app, "imports", command, 10**20).exit_code == 2
     refused = run(app, "imports", "list", "--organisation", "nobody")
     assert refused.exit_code == 1 and "there is no organisation 'nobody'" in refused.stderr

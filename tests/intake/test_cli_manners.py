@@ -256,12 +256,12 @@ def test_the_list_names_the_source(app: Flask, site: Site, tmp_path: Path) -> No
 def test_an_import_undone_before_it_was_finished_says_so(app: Flask, site: Site) -> None:
     number = factories.import_record(site.organisation_id, finished_at=None).id
     db.session.commit()
-    assert "not finished" in run(app, "imports", "show", number).output
+    assert "cut off" in run(app, "imports", "show", number).output
     undo(number, actor="jo")
     db.session.commit()
     assert db.session.get_one(ImportRecord, number).finished_at is None
     shown = run(app, "imports", "show", number).output
-    assert "not finished" not in shown and "handing the file in again" not in shown
+    assert "cut off" not in shown and "handing the file in again" not in shown
     assert "; undone at 2026-03-12T17:00:00Z by jo, before it was finished\n" in shown
 
 

@@ -10,13 +10,18 @@ import pytest
 from flask import Flask
 from sqlalchemy import func, select
 
-from intake.people import NOBODY
+from console.imports import rejects_file
+from intake.people import NOBODY, WITHDRAWN
 from intake.reports import ImportReport
+from scheduler.dispatch import deliver
+from survey import clock
 from survey.clock import ManualClock
 from survey.db import db
-from survey.models import Customer, Site
+from survey.models import Attempt, AttemptState, Customer, ImportKind, ImportRecord, Site, Survey
+from tests import factories
 from tests.intake import samples, snapshots
 from tests.intake.samples import one, rows
+from tests.scheduler.fakes import NotingChannel, channels
 
 
 @pytest.fixture
@@ -187,6 +192,42 @@ def test_a_call_that_turns_out_another_customers_leaves_its_word(site: Site, tmp
     assert known == {"+12125550101": False, "+12125550102": None}
 
 
+NO_LATER = {
+    "by its phone": ("1,amy,2026-03-11 09:00,60,2125550101,no,b@example.com", "2125550101"),
+    "by the call alone": ("1,amy,2026-03-11 09:00,60,,no,", "2125550101"),
+    "by another email": ("1,amy,2026-03-11 09:00,60,,no,b@example.com", "2125550101"),
+    "of a version that ends earlier": ("1,amy,2026-03-11 08:00,60,2125550101,no,", "2125550101"),
+    "of somebody else": ("1,amy,2026-03-11 09:00,60,2125550102,no,b@example.com", "2125550102"),
+}
+
+
+@pytest.mark.parametrize(("later", "whose"), NO_LATER.values(), ids=NO_LATER)
+def test_a_no_after_the_draw_is_obeyed_and_nothing_else_of_the_record(
+    site: Site, tmp_path: Path, later: str, whose: str
+) -> None:
+    header = "call_id,agent,started_at,talk_seconds,phone,consents_to_calls,email,relay"
+    first = "1,amy,2026-03-11 09:00,60,2125550101,yes,a@example.com,", "2,amy,2026-03-12 09:00,60,2125550101,,,"
+    consents(tmp_path, *first, header=header)
+    survey = factories.survey(samples.stored()["1"], factories.campaign([site]))
+    due = factories.attempt(survey, state=AttemptState.QUEUED, claimed_at=clock.now())
+    survey_id, due_id = survey.id, due.id
+    db.session.commit()
+    for times in (1, 2):
+        report = samples.taken(samples.written(tmp_path, rows(f"{later},yes", header=header)))
+        refusing = {told[0] for told in snapshots.customers().values() if told[-1] is False}
+        assert report.notes[WITHDRAWN] == 1 and refusing - {None} == {f"+1{whose}"}, times
+        assert report.updated == 0
+    customer = db.session.get_one(Survey, survey_id).customer
+    assert (customer.phone, customer.email, customer.relay) == ("+12125550101", "a@example.com", False)
+    samples.taken(samples.written(tmp_path, rows(later.replace(",no,", ",yes,") + ",", header=header)))
+    assert snapshots.customers()[f"+1{whose}"][-1] is False, "a yes is no withdrawal, and changes nothing"
+    # The open survey's call, whose turn it is: not dialled, but for another customer's no.
+    assert deliver(due_id, channels(NotingChannel())) == (whose != "2125550101")
+    assert db.session.get_one(Attempt, due_id).detail == (
+        "the customer does not consent to calls" if whose == "2125550101" else None
+    )
+
+
 # --- contacts files ---
 
 
@@ -227,6 +268,13 @@ def test_every_rejected_row_of_a_contacts_file_is_kept_with_line_and_reason(site
         "3,agent,unknown agent: 'zed',2,zed,2026-03-02 09:00,60",
     ]
     assert "55501" not in kept + str(report.as_dict())
+    (record,) = db.session.query(ImportRecord).filter_by(kind=ImportKind.CONTACTS)
+    assert (record.read, record.rejected) == (4, 3) and record.rejects_file != report.rejects_file
+    own = rejects_file(record).read_text(encoding="utf-8").splitlines()  # as the console hands it out
+    assert own[0] == "line,column,reason" and own[1:] == [
+        line.replace("contacts.csv: ", "") for line in kept.splitlines()[1:4]
+    ]
+    assert rejects_file(db.session.get_one(ImportRecord, report.import_id)) == Path(report.rejects_file)
 
 
 def test_the_rejects_of_a_contacts_file_are_kept_where_every_call_is_taken(site: Site, tmp_path: Path) -> None:

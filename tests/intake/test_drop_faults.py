@@ -18,7 +18,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from flask import Flask
 from sqlalchemy import text
 
-from intake import drop_folder
+from intake import drop_folder, drop_taking
 from intake.calls import CallOptions
 from intake.drop_settings import Feed, FeedKind, read_feed
 from intake.reports import ImportReport
@@ -55,15 +55,15 @@ def drop(app: Flask, at_noon: ManualClock, tmp_path: Path, monkeypatch: pytest.M
         ('organisation = "nobody"\nsite = "north"', "there is no organisation 'nobody'"),
         ('organisation = "acme"\nsite = "south"', "there is no site 'south'; the organisation's sites are north"),
         ('organisation = "acme"', "source: is needed where no site is given"),
-        (f'{NORTH}kind = "call"', "kind: Input should be 'calls'"),
-        (f'{NORTH}colour = "red"', "colour: is no setting of a feed"),
+        (f'{NORTH}kind = "call"', "kind: write 'calls', 'roster'"),
+        (f'{NORTH}colour = "red"', "colour: is no key of this table; known are kind, organisation"),
         (f'{NORTH}format = "word"', "'word' is not a known format; known are "),
         (f'{NORTH}mapping = "m.toml"', "mapping: m.toml: there is no such file"),
         (f'{NORTH}mapping = "../acme/intake.toml"', "without a folder"),
         (f'{NORTH}date_order = "american"', "date_order: "),
         (f'{NORTH}agents = "maybe"', "agents: "),
         (f"{NORTH}site = 5", "is not TOML"),
-        ('organisation = "acme"\nsite = 5', "site: Input should be a valid string"),
+        ('organisation = "acme"\nsite = 5', "site: write text, between quotes"),
         ('organisation = "acme"\nkind = "optouts"\nsite = "north"', "site: means nothing for optouts"),
         ('organisation = "acme"\nkind = "totals"', "source: is needed where no site is given"),
         (f'{NORTH}kind = "totals"\nagents = "create"', "agents: means nothing for totals"),
@@ -222,7 +222,7 @@ def test_a_file_that_cannot_go_on_holds_up_no_other(
     feed = drop.feed()
     laid(feed, "a.csv", age=120)
     laid(feed, "b.csv")
-    importer = drop_folder.IMPORTERS[FeedKind.CALLS]
+    importer = drop_taking.IMPORTERS[FeedKind.CALLS]
 
     def faltering(of: Feed, path: Path) -> ImportReport:
         if path.name == "a.csv":
@@ -230,7 +230,7 @@ def test_a_file_that_cannot_go_on_holds_up_no_other(
         return importer(of, path)
 
     with monkeypatch.context() as patched:
-        patched.setattr(drop_folder, "IMPORTERS", {FeedKind.CALLS: faltering})
+        patched.setattr(drop_taking, "IMPORTERS", {FeedKind.CALLS: faltering})
         drop.look(at_most=0)
         assert [drop.look(at_most=1).taken for _ in range(2)][1] == [] and names(feed / "done") >= {"b.csv"}
     assert [taken.file for taken in drop.look().taken] == ["a.csv"]
@@ -246,7 +246,7 @@ def test_a_name_still_being_taken_is_waited_for(drop: Drop, monkeypatch: pytest.
         raise OSError(5, "Input/output error")
 
     with monkeypatch.context() as patched:
-        patched.setattr(drop_folder, "IMPORTERS", {FeedKind.CALLS: stuck})
+        patched.setattr(drop_taking, "IMPORTERS", {FeedKind.CALLS: stuck})
         look = drop.picked()
     assert "another file of this name is still being taken" in look.left_alone[1].why
     assert (feed / "taking" / "calls.csv").read_text() == CALLS and "calls.csv" in names(feed)
@@ -256,7 +256,7 @@ def test_a_name_still_being_taken_is_waited_for(drop: Drop, monkeypatch: pytest.
 def test_an_import_undone_while_it_runs_does_not_begin_anew(drop: Drop, monkeypatch: pytest.MonkeyPatch) -> None:
     feed = drop.feed()
     laid(feed)
-    imported = drop_folder.import_calls
+    imported = drop_taking.import_calls
 
     def undone(path: Path, options: CallOptions, *, actor: str) -> ImportReport:
         def progress(rows: int) -> None:
@@ -265,7 +265,7 @@ def test_an_import_undone_while_it_runs_does_not_begin_anew(drop: Drop, monkeypa
 
         return imported(path, replace(options, progress=progress), actor=actor)
 
-    monkeypatch.setattr(drop_folder, "import_calls", undone)
+    monkeypatch.setattr(drop_taking, "import_calls", undone)
     (taken,) = drop.picked().taken
     assert taken.place == "failed/calls.csv" and "was undone while it ran" in taken.lines()[1]
     assert drop.look().taken == [] and samples.stored() == {}
@@ -287,7 +287,7 @@ def test_a_lost_database_leaves_the_file_for_the_next_look(drop: Drop, monkeypat
 
     drop.look(at_most=0)
     with monkeypatch.context() as patched:
-        patched.setattr(drop_folder, "IMPORTERS", {FeedKind.CALLS: cut_off})
+        patched.setattr(drop_taking, "IMPORTERS", {FeedKind.CALLS: cut_off})
         look = drop.look()
     assert look.taken == [] and "the database went away" in look.left_alone[0].why
     assert [taken.place for taken in drop.look().taken] == ["done/calls.csv"]
@@ -296,7 +296,7 @@ def test_a_lost_database_leaves_the_file_for_the_next_look(drop: Drop, monkeypat
 def test_who_lost_the_turn_puts_nothing_away(drop: Drop, monkeypatch: pytest.MonkeyPatch) -> None:
     feed = drop.feed()
     laid(feed)
-    importer = drop_folder.IMPORTERS[FeedKind.CALLS]
+    importer = drop_taking.IMPORTERS[FeedKind.CALLS]
 
     def losing(of: Feed, path: Path) -> ImportReport:
         ending = (
@@ -307,7 +307,7 @@ def test_who_lost_the_turn_puts_nothing_away(drop: Drop, monkeypatch: pytest.Mon
 
     drop.look(at_most=0)
     with monkeypatch.context() as patched:
-        patched.setattr(drop_folder, "IMPORTERS", {FeedKind.CALLS: losing})
+        patched.setattr(drop_taking, "IMPORTERS", {FeedKind.CALLS: losing})
         assert drop_folder.AWAY in drop.look().left_alone[0].why
     assert names(feed / "taking") == {"calls.csv"} and names(feed / "done") == set()
     assert [taken.place for taken in drop.look().taken] == ["done/calls.csv"]
@@ -323,11 +323,13 @@ def test_a_fault_of_ours_fails_the_file_and_tells_no_secrets(
         raise RuntimeError("+1 212 555 0101")
 
     with monkeypatch.context() as patched:
-        patched.setattr(drop_folder, "IMPORTERS", {FeedKind.CALLS: broken})
+        patched.setattr(drop_taking, "IMPORTERS", {FeedKind.CALLS: broken})
         (taken,) = drop.picked().taken
     assert taken.place == "failed/a.csv" and "a fault of this service" in taken.lines()[1]
     assert "0101" not in (feed / "failed" / "a.csv.report.txt").read_text()
-    assert "a file of the drop folder met a fault of this service" in [line["event"] for line in lines(logged)]
+    (fault,) = [line for line in lines(logged) if "met a fault of this service" in line["event"]]
+    assert fault["fault"].startswith("RuntimeError at tests/intake/test_drop_faults.py:") and "a.csv" in fault["file"]
+    assert "in broken < intake/drop_taking.py:" in fault["fault"] and "0101" not in str(lines(logged))
 
 
 @pytest.mark.parametrize("kind", ["calls", "totals", "optouts"])
@@ -354,7 +356,7 @@ def test_whatever_a_refusal_says_the_log_and_the_report_say_it_masked(
     def refused(of: Feed, path: Path) -> ImportReport:
         raise InputError("is odd: 212-555-0101", where="calls.csv, jo@example.com", how="Is it +442079460123?")
 
-    monkeypatch.setattr(drop_folder, "IMPORTERS", {FeedKind.CALLS: refused})
+    monkeypatch.setattr(drop_taking, "IMPORTERS", {FeedKind.CALLS: refused})
     drop.picked()
     for said in (logged.getvalue(), (feed / "failed" / "calls.csv.report.txt").read_text()):
         assert "is odd: ••••••••01" in said.encode().decode("unicode_escape" if "\\u" in said else "utf-8")

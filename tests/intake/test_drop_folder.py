@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from intake import drop_folder
+from intake import drop_taking
 from intake.cli import calls_import
 from intake.drop_folder import DropFolder
 from intake.drop_report import SETTING_OF
@@ -116,7 +116,7 @@ def test_the_report_names_the_rejects_beside_it_and_no_path_of_the_server(drop: 
     [
         (NORTH, "a,b\n1,2\n", 'Name it in a mapping (mapping = "FILE.toml").'),
         (NORTH, samples.rows("1,amy,02/03/2026 09:00,60"), 'Settle it with date_order = "dmy" or date_order = "mdy"'),
-        ('organisation = "acme"\nsource = "switch"\n', CALLS, "its site (or site)"),
+        ('organisation = "acme"\nsource = "switch"\n', CALLS, "its site, and no site is given"),
         (f'{NORTH}kind = "totals"\n', "date,calls\n02/03/2026,4\n", 'Settle it with date_order = "dmy"'),
         (f'{NORTH}kind = "totals"\n', "date,calls\n2026-03-02,4\n", "(is source the one"),
     ],
@@ -293,7 +293,7 @@ def test_names_that_cannot_be_written_down_are_left_alone(drop: Drop, name: str)
 def test_a_file_that_is_written_to_while_it_is_read_is_taken_again(drop: Drop, monkeypatch: pytest.MonkeyPatch) -> None:
     feed = drop.feed()
     laid(feed)
-    importer = drop_folder.IMPORTERS[FeedKind.CALLS]
+    importer = drop_taking.IMPORTERS[FeedKind.CALLS]
 
     def slow(of: Feed, path: Path) -> ImportReport:
         report = importer(of, path)
@@ -301,7 +301,7 @@ def test_a_file_that_is_written_to_while_it_is_read_is_taken_again(drop: Drop, m
         return report
 
     with monkeypatch.context() as patched:
-        patched.setattr(drop_folder, "IMPORTERS", {FeedKind.CALLS: slow})
+        patched.setattr(drop_taking, "IMPORTERS", {FeedKind.CALLS: slow})
         look = drop.picked()
     assert look.taken == [] and look.failed and "written to while it was read" in look.left_alone[0].why
     assert [taken.place for taken in drop.look().taken] == ["done/calls.csv"] and set(samples.stored()) == {"1", "2"}

@@ -10,7 +10,7 @@ import pytest
 from flask import Flask
 from sqlalchemy.exc import OperationalError
 
-from intake import drop_folder
+from intake import drop_taking
 from intake.reports import ImportReport
 from survey.clock import ManualClock
 from survey.db import db
@@ -18,7 +18,7 @@ from tests.intake import samples
 from tests.intake.dropping import Drop, laid, names, opened
 
 GOOD = samples.rows("2,amy,2026-03-02 10:00,60")
-import_calls = drop_folder.import_calls
+import_calls = drop_taking.import_calls
 
 
 class Killed(BaseException):
@@ -59,7 +59,7 @@ def test_a_file_that_kills_is_given_up_after_two_tries_and_holds_nobody_up(
     laid(feed, "bomb.csv")
     laid(feed, "good.csv", GOOD, age=50)
     killer = Killer(bomb=[Killed() for _ in range(9)])
-    monkeypatch.setattr(drop_folder, "import_calls", killer)
+    monkeypatch.setattr(drop_taking, "import_calls", killer)
     for _ in range(2):
         killed_look(drop)
     look = drop.picked()
@@ -75,7 +75,7 @@ def test_a_file_that_kills_is_given_up_after_two_tries_and_holds_nobody_up(
 def test_a_file_that_was_killed_once_is_taken_and_leaves_no_mark(drop: Drop, monkeypatch: pytest.MonkeyPatch) -> None:
     feed = drop.feed()
     laid(feed)
-    monkeypatch.setattr(drop_folder, "import_calls", Killer(calls=[Killed()]))
+    monkeypatch.setattr(drop_taking, "import_calls", Killer(calls=[Killed()]))
     killed_look(drop)
     assert names(feed / "taking") == {"calls.csv", ".calls.csv.try-1"}
     assert [taken.place for taken in drop.look().taken] == ["done/calls.csv"]
@@ -90,7 +90,7 @@ def test_a_file_that_was_killed_once_is_taken_and_leaves_no_mark(drop: Drop, mon
 def test_what_the_service_outlives_is_no_try(drop: Drop, monkeypatch: pytest.MonkeyPatch, fault: BaseException) -> None:
     feed = drop.feed()
     laid(feed)
-    monkeypatch.setattr(drop_folder, "import_calls", Killer(calls=[fault] * 5))
+    monkeypatch.setattr(drop_taking, "import_calls", Killer(calls=[fault] * 5))
     drop.look(at_most=0)
     for _ in range(5):
         try:
@@ -106,7 +106,7 @@ def test_a_file_of_the_same_name_begins_anew(drop: Drop, monkeypatch: pytest.Mon
     feed = drop.feed()
     laid(feed)
     killer = Killer(calls=[Killed(), Killed(), Killed()])
-    monkeypatch.setattr(drop_folder, "import_calls", killer)
+    monkeypatch.setattr(drop_taking, "import_calls", killer)
     for _ in range(2):
         killed_look(drop)
     (feed / "taking" / "calls.csv").unlink()

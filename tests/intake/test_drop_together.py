@@ -15,10 +15,11 @@ import pytest
 from flask import Flask
 from sqlalchemy import func, select
 
-from intake import drop_folder
+from intake import drop_taking
 from intake.calls import CallOptions
-from intake.drop_folder import LOCK, DropFolder
+from intake.drop_folder import DropFolder
 from intake.drop_report import Look
+from intake.drop_turns import LOCK
 from intake.reading import CHUNK
 from intake.reports import ImportReport
 from survey.clock import ManualClock
@@ -36,11 +37,11 @@ import sys, time
 from dataclasses import replace
 from pathlib import Path
 from application import create_app
-from intake import calls, drop_folder
+from intake import calls, drop_folder, drop_taking
 from survey.settings import load_settings
 
 calls.LARGE_BYTES = int(sys.argv[1])
-imported = drop_folder.import_calls
+imported = drop_taking.import_calls
 
 def stopping(path, options, *, actor):
     def progress(rows):
@@ -48,7 +49,7 @@ def stopping(path, options, *, actor):
         time.sleep(600)
     return imported(path, replace(options, progress=progress), actor=actor)
 
-drop_folder.import_calls = stopping
+drop_taking.import_calls = stopping
 with create_app(load_settings(_env_file=None)).app_context():
     drop_folder.DropFolder().pick_up()
 """
@@ -112,7 +113,7 @@ def test_a_feed_is_free_again_before_the_look_is_over(
     for name in ("a", "b"):
         laid(drop.feed(name=name))
     free = []
-    imported = drop_folder.import_calls
+    imported = drop_taking.import_calls
 
     def asking(path: Path, options: CallOptions, *, actor: str) -> ImportReport:
         with psycopg.connect(_address(), autocommit=True) as another:
@@ -122,7 +123,7 @@ def test_a_feed_is_free_again_before_the_look_is_over(
             free.append([row[0] for row in names.fetchall()])
         return imported(path, options, actor=actor)
 
-    monkeypatch.setattr(drop_folder, "import_calls", asking)
+    monkeypatch.setattr(drop_taking, "import_calls", asking)
     drop.picked()
     assert free == [[False, True], [True, False]]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from intake import drop_folder
+from intake import drop_folder, drop_taking
 from intake.calls import CallOptions
 from intake.drop_folder import DropFolder
 from intake.reports import ImportReport
@@ -94,7 +94,7 @@ def test_what_passes_fails_no_file_because_an_earlier_one_of_its_name_was_undone
     undone_by_a_person(at_noon)
     laid(feed, text=samples.rows("2,amy,2026-03-02 10:00,60"))
     with monkeypatch.context() as patched:
-        patched.setattr(drop_folder, "import_calls", in_passing)
+        patched.setattr(drop_taking, "import_calls", in_passing)
         assert drop.picked().taken == []
     assert len(drop.look().taken) == 1 and set(samples.stored()) == {"2"}
 
@@ -108,7 +108,7 @@ def test_nor_because_it_was_itself_undone_before_it_was_laid_back(
     undone_by_a_person(at_noon)
     laid(feed)
     with monkeypatch.context() as patched:
-        patched.setattr(drop_folder, "import_calls", in_passing)
+        patched.setattr(drop_taking, "import_calls", in_passing)
         assert drop.picked().taken == []
     assert len(drop.look().taken) == 1 and set(samples.stored()) == {"1"}
 
@@ -118,13 +118,13 @@ def test_one_undone_between_two_tries_does_not_begin_anew(
 ) -> None:
     feed = drop.feed()
     laid(feed)
-    imported = drop_folder.import_calls
+    imported = drop_taking.import_calls
 
     def breaks_off(path: Path, options: CallOptions, *, actor: str) -> ImportReport:
         return imported(path, replace(options, progress=in_passing), actor=actor)
 
     with monkeypatch.context() as patched:
-        patched.setattr(drop_folder, "import_calls", breaks_off)
+        patched.setattr(drop_taking, "import_calls", breaks_off)
         assert drop.picked().taken == [] and set(samples.stored()) == {"1"}
     undone_by_a_person(at_noon)
     (taken,) = drop.look().taken

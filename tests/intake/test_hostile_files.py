@@ -176,13 +176,13 @@ def test_a_column_the_mapping_names_and_the_file_lacks(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("columns = 3", "columns: Input should be a valid dictionary"),
+        ("columns = 3", "columns: must be a table"),
         ("[columns]\ncall = 'x'", "call: no such field"),
         ("zone = 'Mars/Olympus'", "is not a time zone"),
         ("duration_unit = 'hours'", "is not a unit"),
-        ("dateformat = '%d'", "dateformat: Extra inputs are not permitted"),
+        ("dateformat = '%d'", "dateformat: is no key of this table (did you mean date_format?)"),
         ("[columns]\nqueue='q'\n[constants]\nqueue='z'", "queue is given both a column and a constant"),
-        ("[columns\n", "is not TOML"),
+        ("[columns\n", "line 1, column 9: is not TOML: the name of a table is not closed with ]"),
     ],
 )
 def test_a_faulty_mapping_is_refused_with_its_fault(tmp_path: Path, text: str, said: str) -> None:

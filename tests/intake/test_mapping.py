@@ -182,7 +182,7 @@ def test_a_value_named_for_something_else_rejects_only_its_row(tmp_path: Path) -
         ({"id_columns": ["skill", "line"], "columns": {"agent": "server"}}, "has no column for its time of day (time)"),
         ({"constants": {"date": "2026-03-02", "agent": "amy"}}, "agent is given both a column and a constant"),
         ({"values": {"outcome": {"AGENT": True}}}, "outcome: no such field"),
-        ({"nothings": ["-"]}, "nothings: Extra inputs are not permitted"),
+        ({"nothings": ["-"]}, "nothings: is no key of this table (did you mean nothing?)"),
     ],
 )
 def test_faulty_mappings_name_their_fault(tmp_path: Path, changes: dict[str, Any], said: str) -> None:

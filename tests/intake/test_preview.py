@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from flask import Flask
 from sqlalchemy import func, select
 
 from intake.calls import CallOptions, RowResult, import_calls
+from intake.first_rows import FirstRows, first_rows
+from intake.formats import open_table
 from intake.mapping import mapping_of
 from intake.preview import ROWS, DateReading, Preview, preview
 from survey.clock import ManualClock
@@ -233,3 +236,129 @@ def test_rows_that_name_their_site_have_its_time(tmp_path: Path, site: Site) -> 
     known, unknown = looked_at(tmp_path, *lines, header="id,site,started_at,talk_seconds", site=None).rows
     assert (known.zone, known.started_at) == (site.time_zone, utc(2026, 3, 2, 14))
     assert (unknown.column, unknown.fault) == ("site", "unknown site: 'South'")
+
+
+# --- ids of calls, and everything that is wrong with a row ---
+
+DIALLED = ["2125550142", "2125550107", "2125550123", "2125550119", "2125550160", "2125550102", "2125550171"]
+
+
+@pytest.mark.parametrize(
+    ("column", "ids", "whole"),
+    [
+        ("call_id", DIALLED, True),
+        ("UniqueID", DIALLED, True),
+        ("Nr", DIALLED, False),
+        ("Nr", ["HM-1", "HM-2", "HM-3", *DIALLED[:2]], True),
+        ("Nr", [str(2125550100 + n) for n in range(8)], True),
+        ("Nr", [str(2125550100 + n) for n in range(7)], False),
+        ("Nr", [f"+1{number}" for number in DIALLED], False),
+    ],
+)
+def test_ids_are_shown_whole_unless_their_column_is_one_of_contacts(
+    tmp_path: Path, column: str, ids: list[str], whole: bool
+) -> None:
+    lines = [f"{each},2026-03-02 09:00,1" for each in ids]
+    chosen = {"columns": {"external_id": column, "started_at": "started_at", "talk_seconds": "talk_seconds"}}
+    found = looked_at(tmp_path, *lines, header=f"{column},started_at,talk_seconds", mapping=chosen)
+    assert [row.external_id for row in found.rows if row.external_id in ids] == (ids if whole else [])
+    assert found.ids_whole is whole
+
+
+def test_a_telephone_systems_own_ids_are_whole_and_its_contacts_masked(tmp_path: Path) -> None:
+    line = (
+        '"","+12125550147","600","from-trunk","","SIP/trunk-0a","SIP/201-0b","Queue","x","2026-03-02 09:00:00",'
+        '"2026-03-02 09:00:10","2026-03-02 09:02:10",130,120,"ANSWERED","DOCUMENTATION",'
+        '"2125550123.10","","","2125550123.10","7"\n'
+    )
+    path = samples.written(tmp_path, line, "Master.csv")
+    (row,) = preview(path, CallOptions(organisation="acme", site="north", create_agents=True)).rows
+    assert (row.external_id, row.contact) == ("2125550123.10", "+1 ••••••••47")
+
+
+def test_every_column_that_cannot_be_read_is_told_of_a_row(tmp_path: Path) -> None:
+    found = looked_at(
+        tmp_path, "HM-1,zed,soon,long,perhaps,2125550147,,english please", "HM-2,amy,2026-03-02 09:00,1,,,,"
+    )
+    told = {each.column: each.text.partition(":")[0] for each in found.faults}
+    assert told == {
+        "started_at": "not a date with a time",
+        "talk_seconds": "not a duration",
+        "answered": "neither yes nor no",
+        "language": "not a language tag",
+        "agent": "unknown agent",
+    }
+    assert (found.rows[0].column, len(found.rows[0].also), found.rows[1].also) == ("started_at", 4, ())
+
+
+def test_what_only_a_made_up_start_would_cause_is_not_told(tmp_path: Path) -> None:
+    header = "call_id,started_at,ended_at"
+    found = looked_at(tmp_path, "1,soon,2026-03-02 09:00", header=header, mapping={"constants": {"answered": True}})
+    assert [each.column for each in found.faults] == ["started_at"]
+    late = looked_at(
+        tmp_path, "1,2026-03-02 09:00,2026-03-01 09:00", header=header, mapping={"constants": {"answered": True}}
+    )
+    assert [each.text for each in late.faults] == ["ends before it starts"]
+
+
+def test_a_preview_without_some_columns_tells_what_is_wrong_with_the_others(tmp_path: Path) -> None:
+    path = samples.written(tmp_path, samples.rows("zed,03/04/2025 09:00", header="agent,started_at"))
+    options = CallOptions(organisation="acme", site="north")
+    with pytest.raises(InputError, match="the call's id"):
+        preview(path, options)
+    found = preview(path, options, without={"external_id", "answered", "talk_seconds"})
+    assert found.undecided and [each.column for each in found.faults] == ["started_at", "agent"]
+
+
+@pytest.mark.parametrize(
+    ("cells", "unit", "told"),
+    [
+        (("0.00167", "0.002", "0", ""), "seconds", ["0.00167", "0.002"]),
+        (("2.3E-05", "0.00167", "120"), "minutes", ["2.3E-05", "0.00167"]),
+        (("0.00167", "0.002"), "days", []),
+        (("120", "0.5", "60"), "seconds", []),
+        (("0:01:20", "0.5", "1:00"), "seconds", []),
+        (("0", "0"), "seconds", []),
+    ],
+)
+def test_durations_that_are_parts_of_a_day_are_noticed(
+    tmp_path: Path, cells: tuple[str, ...], unit: str, told: list[str]
+) -> None:
+    lines = [f"{n},2026-03-02 09:00,{cell}" for n, cell in enumerate(cells)]
+    found = looked_at(
+        tmp_path, *lines, header="call_id,started_at,talk_seconds", mapping={"duration_unit": unit}, create_agents=True
+    )
+    assert found.fractions == told
+
+
+# --- the rows as they stand in the file ---
+
+
+def raw(folder: Path, content: str, sealed: Collection[int] = (), ids: Collection[int] = ()) -> FirstRows:
+    return first_rows(open_table(samples.written(folder, content)), sealed, ids, ["US", "GB"])
+
+
+def test_the_first_rows_stand_there_as_they_are_and_contacts_masked(tmp_path: Path) -> None:
+    lines = [f"R{n},Amy,31.10.2026 09:0{n},1:20,(212) 555-0147,020 7946 0123,jo@example.com" for n in range(7)]
+    found = raw(tmp_path, samples.rows(*lines, header="Ref,Who,When,Lasted,Back,Other,Mail"))
+    assert found.header == ["Ref", "Who", "When", "Lasted", "Back", "Other", "Mail"]
+    assert (len(found.rows), found.more, found.columns_beside) == (5, True, 0)
+    row = found.rows[0]
+    assert row.line == 2
+    assert row.cells == ["R0", "Amy", "31.10.2026 09:00", "1:20", "••••••••47", "•••••••••23", "j•••@example.com"]
+
+
+def test_columns_chosen_for_contacts_tell_nothing_and_ids_are_whole(tmp_path: Path) -> None:
+    text = samples.rows("2125550147,5550147 ext 9,2125550199", "R2,,", "R3,,", header="Nr,Mobile,uniqueid")
+    found = raw(tmp_path, text, sealed={1}, ids={0})
+    assert found.rows[0].cells == ["2125550147", "••••••••••• 9", "2125550199"]
+    assert found.rows[1].cells == ["R2", "", ""]
+    assert raw(tmp_path, text).rows[0].cells[0] == "••••••••47", "not chosen for ids"
+
+
+def test_wide_files_and_long_cells_are_cut_and_broken_rows_say_why(tmp_path: Path) -> None:
+    header = ",".join(f"c{n}" for n in range(130))
+    found = raw(tmp_path, samples.rows(",".join(["x" * 90] * 130), "1,2", header=header))
+    assert (len(found.header), found.columns_beside, len(found.rows[0].cells)) == (100, 30, 100)
+    assert found.rows[0].cells[0] == "x" * 59 + "…"
+    assert found.rows[1].fault == "has 2 columns where the header has 130"

@@ -119,6 +119,8 @@ def test_the_report_says_how_to_undo_and_what_to_do_about_rejects(app: Flask, tm
         assert f"Rejected 1: agent: not UTF-8. {save}\n" in told
         assert f"not UTF-8 (read as \ufffd): 1. {save}\n" in told
     assert "to undo it" not in calls(app, file, "--dry-run").output
+    again = calls(app, file).output
+    assert ", and brought nothing in.\n" in again and "to undo it" not in again
 
 
 def test_an_undo_is_foretold(app: Flask, tmp_path: Path) -> None:

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from sqlalchemy import func, select
 
-from intake import reading
-from intake import undo as undoing
+from intake import reading, restoring
 from intake.roster import import_roster
 from intake.undo import UndoReport, undo
 from survey.clock import ManualClock
@@ -119,15 +119,22 @@ def test_what_it_changed_is_as_it_was_to_the_last_bit(site: Site) -> None:
     assert (report.calls_removed, report.agents_removed) == (2, 1) and report.rows_restored >= 5
 
 
-def test_a_change_of_several_batches_is_taken_back_whole(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("page", [2, 100])
+def test_a_change_of_several_batches_is_taken_back_whole(
+    site: Site, monkeypatch: pytest.MonkeyPatch, page: int
+) -> None:
     monkeypatch.setattr(reading, "CHUNK", 1)
-    monkeypatch.setattr(undoing, "PAGE", 2)
+    monkeypatch.setattr(restoring, "PAGE", page)
     taken(record("a"))
     before = snapshots.exactly()
     steps = [record("a", talk_seconds=talk, email=f"{talk}@example.com") for talk in (61, 62, 63)]
     number = taken(*steps, record("b"), record("b", leg="1"), record("b", leg="2", phone="2125550103"))
+    later = taken(record("z", started_at=utc(2026, 3, 9, 14), email="late@example.com"))
     assert undone(number).calls_removed == 1
+    assert snapshots.customers()["+12125550101"][1] == "late@example.com"
+    undone(later)
     assert snapshots.exactly() == before
+    assert not any(db.session.scalars(select(func.jsonb_typeof(Customer.said_by) == "null")))
 
 
 def test_importing_again_after_an_undo_gives_the_same_as_at_first(site: Site) -> None:
@@ -226,7 +233,7 @@ def test_unknown_of_another_organisation_or_of_another_kind(site: Site, tmp_path
     for wrong, organisation in ((number + 100, None), (number, other.id)):
         with pytest.raises(NotFound, match=f"there is no import {wrong}"):
             undo(wrong, actor="jo", organisation_id=organisation)
-    assert f"import {roster.id} is one of roster" in refused(roster.id)
+    assert f"import {roster.id} is of a roster, not of calls" in refused(roster.id)
     assert undo(number, actor="jo", organisation_id=site.organisation_id).calls_removed == 1
 
 
