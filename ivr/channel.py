@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from twilio.base.exceptions import TwilioException, TwilioRestException, TwilioServiceException
 from urllib3.exceptions import MaxRetryError, NewConnectionError
 
-from ivr import outcomes, reconciling, taking_back, urls
+from ivr import machines, outcomes, reconciling, taking_back, urls
 from ivr.callers import caller_for
 from ivr.client import twilio_client
 from ivr.outcomes import Ruling
@@ -19,7 +19,17 @@ from ivr.reconciling import POSTED
 from survey import attempts, breakers, clock, lifecycle, logs, settings
 from survey.db import db, released
 from survey.errors import SettingsError
-from survey.models import Attempt, AttemptEvent, AttemptState, Campaign, Channel, Customer, Outcome, Survey
+from survey.models import (
+    Attempt,
+    AttemptEvent,
+    AttemptState,
+    Campaign,
+    Channel,
+    Customer,
+    MachineDetection,
+    Outcome,
+    Survey,
+)
 
 log = logs.logger("ivr")
 
@@ -43,6 +53,8 @@ class Dial:
     ring_seconds: int
     number: int
     claimed_at: datetime | None
+    machine_detection: MachineDetection
+    message: bool
 
 
 class IvrChannel:
@@ -92,6 +104,7 @@ def _begun(attempt_id: int) -> Dial | None:
             Campaign.caller_id,
             Campaign.caller_ids,
             Campaign.ring_seconds,
+            Campaign.machine_detection,
         )
         .join(Survey, Survey.id == Attempt.survey_id)
         .join(Customer, Customer.id == Survey.customer_id)
@@ -108,7 +121,17 @@ def _begun(attempt_id: int) -> Dial | None:
     number = db.session.scalar(
         select(func.count()).where(AttemptEvent.attempt_id == attempt_id, AttemptEvent.kind == POSTED)
     )
-    return Dial(attempt_id, row.survey_id, row.phone, caller, row.ring_seconds, number or 1, row.claimed_at)
+    return Dial(
+        attempt_id,
+        row.survey_id,
+        row.phone,
+        caller,
+        row.ring_seconds,
+        number or 1,
+        row.claimed_at,
+        row.machine_detection,
+        row.machine_detection is not MachineDetection.OFF and machines.may_leave_message(attempt_id),
+    )
 
 
 def _placed(dial: Dial) -> str | Ruling | None:
@@ -126,6 +149,7 @@ def _placed(dial: Dial) -> str | Ruling | None:
             status_callback_event=EVENTS,
             timeout=dial.ring_seconds,
             time_limit=TIME_LIMIT,
+            **machines.asked_for(dial.machine_detection, dial.message, base, dial.attempt_id),
         )
     except SettingsError:
         return NOT_SET

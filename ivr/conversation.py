@@ -113,9 +113,9 @@ class Ask:
 
 @dataclass(frozen=True)
 class Farewell:
-    """Say this last and hang up."""
+    """Say this last, or nothing, and hang up."""
 
-    prompt: Prompt
+    prompt: Prompt | None
 
 
 @dataclass(frozen=True)
@@ -170,6 +170,11 @@ def greet(situation: Situation, number: int) -> Turn:
     if not situation.open or situation.past_deadline:
         return _farewell("closed", language)
     return Turn(None, _menu(situation, Step("menu", number, 0, language, situation.choosing)))
+
+
+def leave_machine(situation: Situation, *, message: bool) -> Turn:
+    """What a machine hears: the message, or nothing."""
+    return Turn(None, Farewell(Prompt("voicemail", situation.language) if message else None))
 
 
 def resume(situation: Situation, number: int) -> Turn:

@@ -7,31 +7,38 @@ about the call ("completed"), whichever came first, so an attempt ends the same 
 from __future__ import annotations
 
 from ivr.conversation import Chose, Ended, Ignored, OptedOut, Record, Said
-from ivr.lines import KEY_IGNORED
+from ivr.lines import KEY_IGNORED, Line
 from survey import answers, attempts, lifecycle
-from survey.answers import Asking
 from survey.db import db
 from survey.models import Answer, Disposition, OptOutSource, Outcome
 
 # What we were only told or assumed, and may have to correct.
 BY_THE_NETWORK = (Outcome.HUNG_UP, Outcome.UNKNOWN)
+BY_ITS_EARS = (Outcome.VOICEMAIL, Outcome.DEAD)
+# A machine hears us out and says nothing; keys are pressed by people alone.
+SILENT = (*BY_THE_NETWORK, Outcome.NO_INPUT)
 ASSUMED = (Outcome.UNKNOWN,)
 # Our own TimeLimit ends a call after ten minutes: whatever claims to be longer than a day is kept as a day.
 MOST_SECONDS = 86_400
 
 
-def write(record: Record | None, asking: Asking, call_sid: str) -> None:
+def write(record: Record | None, line: Line, call_sid: str) -> None:
     """Keeps what the customer did in that call. The same record twice changes nothing."""
+    asking = line.asking
     match record:
         case Said(question, value, sequence):
             taken = answers.take_over(asking, question, value, sequence)
             if taken.new and taken.next_question is None:
-                _settle(asking.attempt_id, Outcome.COMPLETED, BY_THE_NETWORK)
+                _settle(asking.attempt_id, Outcome.COMPLETED, (*BY_THE_NETWORK, *BY_ITS_EARS))
+            elif line.outcome in BY_ITS_EARS:
+                attempts.correct(asking.attempt_id, BY_ITS_EARS, Outcome.HUNG_UP, "taken for a machine, and answered")
+        case Ended(Outcome.NO_INPUT):
+            _settle(asking.attempt_id, Outcome.NO_INPUT, BY_THE_NETWORK)
         case Ended(outcome):
-            _settle(asking.attempt_id, outcome, BY_THE_NETWORK)
+            _settle(asking.attempt_id, outcome, (*BY_THE_NETWORK, *BY_ITS_EARS))
         case OptedOut():
             lifecycle.opt_out(lifecycle.locked(asking.survey_id), ["phone"], OptOutSource.PHONE_KEY)
-            _settle(asking.attempt_id, Outcome.OPTED_OUT, BY_THE_NETWORK)
+            _settle(asking.attempt_id, Outcome.OPTED_OUT, (*BY_THE_NETWORK, *BY_ITS_EARS))
         case Chose(language):
             # So that a later call, or the email that follows a cut-off one, speaks it too.
             lifecycle.locked(asking.survey_id).language = language
@@ -47,6 +54,15 @@ def over(attempt_id: int, outcome: Outcome, disposition: Disposition | None, det
     if outcome is Outcome.HUNG_UP and disposition is Disposition.COMPLETE and _answered(attempt_id):
         outcome = Outcome.COMPLETED
     return _settle(attempt_id, outcome, ASSUMED, detail)
+
+
+def machine(line: Line, outcome: Outcome, answered_by: str) -> bool:
+    """Twilio took whoever picked up for a machine; True unless an answer over this attempt says otherwise."""
+    attempt_id = line.asking.attempt_id
+    if db.session.query(Answer.id).filter_by(attempt_id=attempt_id).first() is not None:
+        return False
+    _settle(attempt_id, outcome, SILENT, f"Twilio heard: {answered_by}")
+    return True
 
 
 def billed(attempt_id: int, seconds: str) -> None:

@@ -33,7 +33,7 @@ class Facts:
 def render(document: Ask | Farewell, facts: Facts, url_of: Callable[[Step], str]) -> str:
     """The document as TwiML; `url_of` gives the absolute URL of a step."""
     if isinstance(document, Farewell):
-        return _hang_up([document.prompt], facts)
+        return _hang_up([] if document.prompt is None else [document.prompt], facts)
     response = VoiceResponse()
     gather = response.gather(
         input="dtmf",

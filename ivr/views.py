@@ -8,7 +8,7 @@ from urllib.parse import quote
 from flask import Blueprint, Response, abort, request
 from twilio.request_validator import RequestValidator
 
-from ivr import conversation, lines, outcomes, records, twiml, urls
+from ivr import conversation, lines, machines, outcomes, records, twiml, urls
 from ivr.conversation import Step, Turn
 from ivr.lines import Line
 from survey import attempts, clock, doors, settings
@@ -37,9 +37,34 @@ def check_signature() -> None:
 @blueprint.post("/attempts/<int:attempt_id>/voice")
 @doors.signed
 def voice(attempt_id: int) -> Response:
-    """Somebody picked up."""
+    """Somebody picked up, or something: where machines are listened for first, the verdict comes along."""
     line = _line(attempt_id)
-    return _hang_up() if line is None else _play(line, conversation.greet(line.situation, line.steps))
+    if line is None:
+        return _hang_up()
+    if _is_machine(line):
+        return _play(line, conversation.leave_machine(line.situation, message=_takes_message(line)))
+    return _play(line, conversation.greet(line.situation, line.steps))
+
+
+@blueprint.post("/attempts/<int:attempt_id>/machine")
+@doors.signed
+def machine(attempt_id: int) -> Response:
+    """Twilio's verdict on who picked up, while the survey is under way."""
+    line = _line(attempt_id)
+    leave = line is not None and _is_machine(line)
+    message = leave and line is not None and _takes_message(line)
+    db.session.commit()
+    if leave:
+        machines.leave(attempt_id, request.form["CallSid"], message=message)
+    return Response(status=204)
+
+
+@blueprint.post("/attempts/<int:attempt_id>/message")
+@doors.signed
+def message(attempt_id: int) -> Response:
+    """The call was turned to the message for a machine."""
+    line = _line(attempt_id)
+    return _hang_up() if line is None else _play(line, conversation.leave_machine(line.situation, message=True))
 
 
 @blueprint.post("/attempts/<int:attempt_id>/menu")
@@ -75,10 +100,29 @@ def status(attempt_id: int) -> Response:
             form.get("CallStatus", ""), form.get("SipResponseCode", ""), form.get("ErrorCode", "")
         )
         if outcome is not None:
+            _is_machine(line)
             records.billed(attempt_id, form.get("CallDuration", ""))
             records.over(attempt_id, outcome, line.disposition, _codes())
     db.session.commit()
     return Response(status=204)
+
+
+def _is_machine(line: Line) -> bool:
+    """Whether Twilio says, along with this webhook, that no person picked up; it is then written down."""
+    answered_by = request.form.get("AnsweredBy", "")
+    outcome = machines.outcome_of(answered_by)
+    return outcome is not None and records.machine(line, outcome, answered_by)
+
+
+def _takes_message(line: Line) -> bool:
+    """Whether the machine records from now on and is to get the survey's one message, which is then kept as left."""
+    attempt_id, call_sid = line.asking.attempt_id, request.form["CallSid"]
+    if not machines.hears_a_message(request.form.get("AnsweredBy", "")):
+        return False
+    if not machines.may_leave_message(attempt_id, call_sid):
+        return False
+    machines.note_message(attempt_id, call_sid)
+    return True
 
 
 def _hear(attempt_id: int, place: Literal["menu", "answer"]) -> Response:
@@ -101,7 +145,7 @@ def _play(line: Line, turn: Turn) -> Response:
     def url_of(step: Step) -> str:
         return urls.of_step(base, attempt_id, step)
 
-    records.write(turn.record, line.asking, request.form.get("CallSid", ""))
+    records.write(turn.record, line, request.form.get("CallSid", ""))
     db.session.commit()
     return _xml(twiml.render(turn.document, line.facts, url_of))
 

@@ -19,7 +19,7 @@ from scheduler.plan_fields import Clock, Country, Day, Money, Name, Rate, Weekda
 from scheduler.ringing import rings_anywhere
 from scheduler.sampling import checked_plan
 from survey.errors import InputError
-from survey.models import Channel, Sampling
+from survey.models import Channel, MachineDetection, Sampling
 from survey.questionnaire import LANGUAGES, QUESTIONNAIRES
 
 FINEST_RATE = 10**9
@@ -64,6 +64,8 @@ class CampaignPlan(BaseModel):
     dials_per_survey: Whole = Field(3, ge=1, le=10)
     dials_per_number: Whole = Field(3, ge=1, le=10)
     ring_seconds: Whole = Field(25, ge=15, le=60)
+    machine_detection: MachineDetection = MachineDetection.OFF
+    voicemail_message: StrictBool = False
     caller_id: str | None = None
     caller_ids: dict[Country, str] = {}
     calls_per_second: Whole = Field(1, ge=1, le=100)
@@ -239,6 +241,9 @@ def _rules_broken(plan: CampaignPlan) -> Iterator[tuple[tuple[str, ...], str]]:
         days = ", ".join(map(str, idle))
         told = f"hours_by_weekday: {days} is not one of call_weekdays (add it there, or remove it here)"
         yield ("call_weekdays", "hours_by_weekday"), told
+    if plan.voicemail_message and plan.machine_detection is MachineDetection.OFF:
+        told = 'voicemail_message: nobody listens for machines (write machine_detection = "sync" or "async")'
+        yield ("voicemail_message", "machine_detection"), told
     yield from _rates_broken(plan)
     yield from _never_ringing(plan)
 

@@ -38,6 +38,7 @@ OPEN_FIELDS = {
     **dict.fromkeys(("target_agent", "target_supervisor", "target_site"), TARGETS),
     **dict.fromkeys(("call_from", "call_until", "call_weekdays", "hours_by_weekday", "call_on_holidays"), CONTACT),
     **dict.fromkeys(("dials_per_survey", "dials_per_number", "ring_seconds", "caller_id", "caller_ids"), CONTACT),
+    **dict.fromkeys(("machine_detection", "voicemail_message"), CONTACT),
     **dict.fromkeys(("calls_per_second", "live_calls", "emails_per_minute", "reminders", "spend_cap"), CONTACT),
 }
 

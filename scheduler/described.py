@@ -39,6 +39,8 @@ def settings(campaign: Campaign) -> dict[str, Any]:
         "dials_per_survey": campaign.dials_per_survey,
         "dials_per_number": campaign.dials_per_number,
         "ring_seconds": campaign.ring_seconds,
+        "machine_detection": campaign.machine_detection.value,
+        "voicemail_message": campaign.voicemail_message,
         "caller_id": campaign.caller_id,
         "caller_ids": campaign.caller_ids,
         "calls_per_second": campaign.calls_per_second,
@@ -118,6 +120,10 @@ def _call_facts(told: dict[str, Any]) -> Iterator[tuple[str, str]]:
         f"at most {told['dials_per_survey']} a survey, {told['dials_per_number']} a number in 30 days, each ringing"
         f" {told['ring_seconds']} s",
     )
+    yield (
+        "answering machines",
+        MACHINES[told["machine_detection"]] + ("; one message is left" if told["voicemail_message"] else ""),
+    )
     yield "pace of calls", f"at most {told['calls_per_second']:,} a second, {told['live_calls']:,} at a time"
     countries = "".join(f"{number} in {country}, " for country, number in sorted(told["caller_ids"].items()))
     yield "caller id", f"{countries}{'else ' if countries else ''}{told['caller_id'] or 'that of the installation'}"
@@ -178,6 +184,11 @@ def whose_calls(campaign: Campaign) -> str:
     )
 
 
+MACHINES = {
+    "off": "are not listened for: the survey speaks to them, and gives up after three silences",
+    "sync": "are listened for before the survey begins",
+    "async": "are listened for while the survey begins",
+}
 # Both for whoever launches a campaign and for whoever looks at it later.
 WHAT_FOR = "It binds the draw to a key chosen before the first call, so that nobody can pick the calls afterwards."
 

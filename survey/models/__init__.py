@@ -11,7 +11,7 @@ from survey.models.audit_entry import AuditEntry
 from survey.models.breaker import Breaker
 from survey.models.call import Call
 from survey.models.call_leg import CallLeg
-from survey.models.campaign import Campaign, CampaignState, Sampling, campaign_sites
+from survey.models.campaign import Campaign, CampaignState, MachineDetection, Sampling, campaign_sites
 from survey.models.certificate import Certificate
 from survey.models.control_total import ControlTotal
 from survey.models.customer import Customer
@@ -65,6 +65,7 @@ __all__ = [
     "ImportRecord",
     "LaterRecord",
     "Level",
+    "MachineDetection",
     "OptOut",
     "OptOutSource",
     "Organisation",

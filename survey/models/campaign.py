@@ -23,6 +23,14 @@ class CampaignState(StrEnum):
     CLOSED = "closed"
 
 
+class MachineDetection(StrEnum):
+    """Whether Twilio listens for answering machines: not, before the survey begins, or while it does."""
+
+    OFF = "off"
+    SYNC = "sync"
+    ASYNC = "async"
+
+
 class Sampling(StrEnum):
     """How the chance of a call to be drawn is set: once for all, or week by week by what is still missing."""
 
@@ -112,6 +120,8 @@ class Campaign(Base):
     hours_by_weekday: Mapped[dict[str, Any]] = mapped_column(default=dict)
     call_on_holidays: Mapped[bool] = mapped_column(default=False)
     calls_need_consent: Mapped[bool] = mapped_column(default=False)
+    machine_detection: Mapped[MachineDetection] = mapped_column(one_of(MachineDetection), default=MachineDetection.OFF)
+    voicemail_message: Mapped[bool] = mapped_column(default=False)
     dials_per_survey: Mapped[int] = mapped_column(default=3)
     dials_per_number: Mapped[int] = mapped_column(default=3)
     ring_seconds: Mapped[int] = mapped_column(default=25)

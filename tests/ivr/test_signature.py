@@ -11,7 +11,7 @@ from survey import doors
 from survey.models import AttemptState
 from tests.ivr.phone import BASE, SID, TOKEN, Webhook, dialled, reloaded, signed
 
-PLACES = ("voice", "menu", "answer", "status", "fallback")
+PLACES = ("voice", "menu", "answer", "machine", "message", "status", "fallback")
 
 
 def test_twilios_published_vector() -> None:

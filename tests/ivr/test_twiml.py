@@ -38,6 +38,7 @@ def documents(language: str) -> Iterator[Ask | Farewell]:
     for situation in situations(language):
         yield conversation.greet(situation, 0).document
         yield conversation.resume(situation, 3).document
+        yield from (conversation.leave_machine(situation, message=message).document for message in (True, False))
         for tries, key in itertools.product(range(3), KEYS):
             menu = Step("menu", 1, tries, language, situation.choosing)
             yield conversation.hear(situation, menu, key).document
@@ -58,7 +59,7 @@ def check(xml: str) -> None:
     assert root.tag == "Response" and not root.attrib
     assert len(xml.encode()) < 64 * 1024
     verbs = [verb.tag for verb in root]
-    assert verbs in (["Gather"], ["Say", "Hangup"])
+    assert verbs in (["Gather"], ["Say", "Hangup"], ["Hangup"])
     for verb in root.iter():
         if verb is not root:
             assert set(verb.attrib) <= allowed_attributes(verb.tag), verb.tag
