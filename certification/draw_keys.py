@@ -1,7 +1,7 @@
 """The public list of draw keys: each campaign's SHA-256 from its launch on, the key itself after its close. Reads only.
 
-With the key anybody can repeat every decision of a draw, so nobody may have it before; with its SHA-256 published at
-the launch, nobody can exchange it afterwards.
+Whoever has the key and a call's source and id can tell whether it is drawn, so nobody may have it before; with its
+SHA-256 published at the launch, nobody can exchange it afterwards.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from sqlalchemy import select
 
 from survey.clock import iso
 from survey.db import db
+from survey.draw_keys import SHOWN
 from survey.models import Campaign, DrawKey, Organisation
 
 
@@ -49,23 +50,24 @@ class PublishedKey:
 def published() -> list[PublishedKey]:
     """The keys of all campaigns that were ever launched, newest first."""
     rows = db.session.execute(
-        select(DrawKey, Campaign, Organisation.name)
+        select(
+            *SHOWN, Campaign.key, Campaign.name, Campaign.starts_on, Campaign.ends_on, Organisation.name.label("owner")
+        )
         .join(Campaign, Campaign.id == DrawKey.campaign_id)
         .join(Organisation, Organisation.id == Campaign.organisation_id)
         .order_by(DrawKey.published_at.desc(), DrawKey.id.desc())
-    ).all()
-    return [_shown(key, campaign, organisation) for key, campaign, organisation in rows]
-
-
-def _shown(key: DrawKey, campaign: Campaign, organisation: str) -> PublishedKey:
-    return PublishedKey(
-        organisation=organisation,
-        campaign=campaign.key,
-        name=campaign.name,
-        starts_on=campaign.starts_on.isoformat(),
-        ends_on=campaign.ends_on.isoformat(),
-        sha256=key.sha256,
-        published_at=key.published_at,
-        key_hex=None if key.revealed_at is None else key.key_hex,
-        revealed_at=key.revealed_at,
     )
+    return [
+        PublishedKey(
+            organisation=row.owner,
+            campaign=row.key,
+            name=row.name,
+            starts_on=row.starts_on.isoformat(),
+            ends_on=row.ends_on.isoformat(),
+            sha256=row.sha256,
+            published_at=row.published_at,
+            key_hex=row.key_hex,
+            revealed_at=row.revealed_at,
+        )
+        for row in rows
+    ]

@@ -8,7 +8,7 @@ from datetime import datetime
 from fractions import Fraction
 from typing import Any
 
-from sqlalchemy import Row, case, func, select
+from sqlalchemy import Row, func, select
 from sqlalchemy.orm import selectinload
 
 from console.scope import Scope, found
@@ -17,6 +17,7 @@ from scheduler import closing, notices, spending
 from scheduler.closing import Aftermath
 from scheduler.overlaps import Overlap, overlaps
 from survey.db import db
+from survey.draw_keys import SHOWN
 from survey.models import (
     Attempt,
     AttemptState,
@@ -183,10 +184,7 @@ def rows(within: Scope) -> Sequence[Row[Any]]:
 
 
 def _commitments(campaign_id: int) -> list[Commitment]:
-    # Column by column: loading the whole row would open a key that is still sealed.
-    key = case((DrawKey.revealed_at.is_not(None), DrawKey.key_hex), else_=None)
-    columns = (DrawKey.period, DrawKey.sha256, DrawKey.published_at, DrawKey.revealed_at, key)
-    rows = db.session.execute(select(*columns).where(DrawKey.campaign_id == campaign_id).order_by(DrawKey.period))
+    rows = db.session.execute(select(*SHOWN).where(DrawKey.campaign_id == campaign_id).order_by(DrawKey.period))
     return [Commitment(*row) for row in rows]
 
 

@@ -21,8 +21,6 @@ from survey.questionnaire import Question, next_question, questions
 START, LATER, WRONG_PERSON, OPT_OUT, REPEAT, BACK = "1", "0", "8", "9", "*", "#"
 FIRST_LANGUAGE_KEY = 2
 MOST_TRIES = 2
-# A key that bounces, or a finger that presses twice, must not answer a question nobody has heard.
-SECOND_KEY_MS = 700
 
 
 @dataclass(frozen=True)
@@ -184,11 +182,12 @@ def resume(situation: Situation, number: int) -> Turn:
     return Turn(None, _following(situation, Step("answer", number, 0, situation.language)))
 
 
-def hear(situation: Situation, step: Step, key: str, at: int = 0, second_key_ms: int = SECOND_KEY_MS) -> Turn:
+def hear(situation: Situation, step: Step, key: str, at: int = 0, second_key_ms: int = 0) -> Turn:
     """What follows on a key ("" for none) pressed at `step`.
 
     `at` is when it came, in milliseconds since 1970. One that comes within `second_key_ms` of the key before is not
-    heard: the prompt begins again, and the miss is not counted. The way out is open at any speed.
+    heard, because a finger that presses twice must not answer a question nobody has heard: the prompt begins again, and
+    the miss is not counted. The way out is open at any speed.
     """
     if _came_too_soon(situation, step, key, at, second_key_ms):
         turn = Turn(Ignored(step.number), _same(situation, replace(step, number=step.number + 1)))

@@ -80,14 +80,24 @@ def _line_of() -> Select[tuple[object, ...]]:
 
 # Made once: putting a statement together takes as long as asking it.
 LINE_OF = _line_of()
-LINE_OF_LOCKED = LINE_OF.with_for_update(of=Survey.__table__)
+# A statement of its own: what is read in the one that waits for a lock is read as of before the wait.
+LOCK_OF = (
+    select(Survey.__table__.c.id)
+    .where(
+        Survey.__table__.c.id
+        == select(Attempt.__table__.c.survey_id)
+        .where(Attempt.__table__.c.id == bindparam("attempt_id"))
+        .scalar_subquery()
+    )
+    .with_for_update()
+)
 
 
 @dataclass(frozen=True)
 class Line:
     """The attempt of a webhook, with what the conversation is decided from and what its prompts speak of.
 
-    `steps` is the next free step number: higher than any answer of this attempt carries.
+    `steps` is the next free step number: higher than any that an answer of this attempt carries, or a key ignored.
     """
 
     asking: Asking
@@ -104,7 +114,7 @@ def pick_up(attempt_id: int, call_sid: str, *, locked: bool = False) -> Line | N
     """The line of a webhook, its call SID bound to the attempt; None for a call that is not ours.
 
     Not ours: an attempt unknown or not begun, or one that another call is bound to. `locked`: with the survey's row
-    locked, for whoever is to write down an answer. Flushes; rolls back on a conflict.
+    locked, for whoever is to write down what it came to. Flushes; rolls back on a conflict.
     """
     line = find(attempt_id, locked=locked)
     if line is None or not call_sid or not _bound(line, call_sid):
@@ -115,8 +125,10 @@ def pick_up(attempt_id: int, call_sid: str, *, locked: bool = False) -> Line | N
 
 def find(attempt_id: int, *, locked: bool = False) -> Line | None:
     """The line of a phone attempt, in one query: webhooks are many."""
-    asked = LINE_OF_LOCKED if locked else LINE_OF
-    row = db.session.connection().execute(asked, {"attempt_id": attempt_id}).one_or_none()
+    connection, asked = db.session.connection(), {"attempt_id": attempt_id}
+    if locked:
+        connection.execute(LOCK_OF, asked)
+    row = connection.execute(LINE_OF, asked).one_or_none()
     if row is None:
         return None
     asking = Asking(row.survey_id, attempt_id, Channel.IVR, row.questionnaire, row.deadline, row.disposition is None)
@@ -131,7 +143,7 @@ def find(attempt_id: int, *, locked: bool = False) -> Line | None:
         ignored=frozenset(row.ignored or ()),
     )
     facts = Facts(row.name, row.phone, _last_day(row.deadline, row.time_zone), row.relay)
-    steps_taken = 0 if row.last_step is None else row.last_step + 1
+    steps_taken = 1 + max(-1 if row.last_step is None else row.last_step, *situation.ignored, -1)
     return Line(asking, situation, facts, steps_taken, row.state, row.outcome, row.provider_id, row.disposition)
 
 
@@ -146,6 +158,7 @@ def _bound(line: Line, call_sid: str) -> bool:
     given_up = line.state is AttemptState.ENDED and line.outcome is Outcome.UNKNOWN
     if line.state is not AttemptState.DIALLING and not given_up:
         return False
+    lifecycle.locked(line.asking.survey_id)  # the survey, then its attempts: as everybody does who takes both
     try:
         if given_up:  # Reconciling found no call, and here it is: somebody is on the line, so they are heard.
             db.session.execute(

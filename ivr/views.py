@@ -50,7 +50,7 @@ def voice(attempt_id: int) -> Response:
 @doors.signed
 def machine(attempt_id: int) -> Response:
     """Twilio's verdict on who picked up, while the survey is under way."""
-    line = _line(attempt_id)
+    line = _line(attempt_id, locked=True)
     leave = line is not None and _is_machine(line)
     message = leave and line is not None and _takes_message(line)
     db.session.commit()
@@ -93,7 +93,7 @@ def fallback(attempt_id: int) -> Response:
 @doors.signed
 def status(attempt_id: int) -> Response:
     """The network's word on the call. Unknown ones are answered like known ones, so that Twilio stops asking."""
-    line = _line(attempt_id)
+    line = _line(attempt_id, locked=True)
     if line is not None and _noted(attempt_id):
         form = request.form
         outcome = outcomes.of_status(

@@ -96,14 +96,10 @@ def close(
     *,
     opted_out: bool = False,
     superseded_by: Call | None = None,
-    rows: Sequence[Answer] | None = None,
 ) -> Disposition:
-    """Closes an open survey (locked by the caller): ends its attempts, derives the response, sets the disposition.
-
-    `rows` are the survey's answers, where the caller has read them already.
-    """
+    """Closes an open survey (locked by the caller): ends its attempts, derives the response, sets the disposition."""
     end_attempts(survey, at)
-    rows = answers_of(survey.id) if rows is None else rows
+    rows = answers_of(survey.id)
     in_time = [row for row in rows if not row.late]
     evidence = Evidence(
         in_time=_core(in_time),

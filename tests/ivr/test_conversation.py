@@ -114,6 +114,16 @@ def test_a_miss_is_not_counted_for_a_second_key(call: Call) -> None:
     assert not call.hung_up and "not a choice" not in call.said
 
 
+def test_after_a_failed_document_keys_are_heard_again(call: Call, attempt: Attempt) -> None:
+    """The steps begin anew there: not with the number of one whose key was ignored."""
+    call.press("11*")
+    for _ in range(3):
+        call.press("5", after=timedelta(milliseconds=100))
+    call.at += timedelta(seconds=2)
+    call.fallback().press("5")
+    assert _values(attempt) == {"resolved": "yes", "overall": "5"}
+
+
 def test_the_way_out_is_open_at_any_speed(call: Call, attempt: Attempt) -> None:
     call.press("*").press("9", after=timedelta(milliseconds=50))
     assert call.said.startswith("Done.") and _came_to(attempt)[1] is Outcome.OPTED_OUT
