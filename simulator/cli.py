@@ -1,14 +1,19 @@
-"""flask demo: the time-lapse, its tables, then the live service. It stands above the rooms, like application.py."""
+"""flask demo: the time-lapse, its tables, then the live service; flask simulator run: the stand-in network by itself.
+
+They stand above the rooms, like application.py.
+"""
 
 from __future__ import annotations
 
 import json
 import shlex
 import sys
+import threading
 from collections.abc import Iterable, Sequence
 from datetime import date
 from itertools import groupby
 from typing import Any
+from urllib.parse import urlsplit
 
 import click
 from flask import Flask, current_app
@@ -19,14 +24,17 @@ from rich.table import Table
 
 from operations.users import fresh_sign_in
 from simulator import demo, figures, live
+from simulator.network import Faults, HttpTransport, PhoneNetwork, RestServer, strangers
+from simulator.network.faults import GROUPS
 from survey import clock
-from survey.commands import command
+from survey.commands import PoliteGroup, command, emit, json_option
 from survey.db import db
 from survey.errors import InputError, Refused
 from survey.settings import current
 
 ADMINISTRATOR = "admin@example.com"
 FIRST_SEED = 1
+STAND_IN_TOKEN = "5" * 32
 RIGHT = {"count", "world class"}
 GREETING = f"""
 The console:   {live.ADDRESS}/console/
@@ -135,4 +143,112 @@ def _print_report(console: Console, report: dict[str, Any]) -> None:
     console.print(_table("Figures", ("what", "count"), (_words(row) for row in rows)))
 
 
-commands: tuple[click.Command, ...] = (demo_command,)
+stand_in = PoliteGroup("simulator", help="The stand-in phone network, for whoever develops against Twilio.")
+
+
+@stand_in.command("run")
+@click.option("--port", default=8010, show_default=True, help="Where its REST API listens, on this machine alone.")
+@click.option("--seed", default=FIRST_SEED, show_default=True, help="Other people answer, press and say other things.")
+@click.option("--speed", default=1.0, show_default=True, help="How many seconds of a call pass in one second.")
+@click.option(
+    "--public-base",
+    help="Where your service is reached, as http://127.0.0.1:8000: webhooks go there, whatever host their address"
+    " names. Without it they go to the address itself.",
+)
+@click.option("--keys", help="What everybody presses, one at each prompt, as 1,1,5,5; then nothing.")
+@click.option("--all-answer", is_flag=True, help="Everybody picks up: nobody is busy, away or a machine.")
+@click.option(
+    "--fault", "faults", multiple=True, help="Something to go wrong, of 10,000: callback_lost=500. Repeatable."
+)
+@json_option
+def run_command(
+    port: int,
+    seed: int,
+    speed: float,
+    public_base: str | None,
+    keys: str | None,
+    all_answer: bool,
+    faults: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Serve Twilio's REST API for calls and recordings, and ring made-up people, until interrupted.
+
+    Any client of Twilio's that can be pointed at another address works with it. Nobody real is called.
+    """
+    if speed <= 0:
+        raise InputError(
+            f"{speed:g} is not a speed", where="--speed", how="Write a number above 0: 10 is ten times life."
+        )
+    network = PhoneNetwork(
+        auth_token=STAND_IN_TOKEN,
+        account_sid=demo.ACCOUNT_SID,
+        service=HttpTransport(connect_to=_base(public_base)),
+        behaviour=strangers(seed, keys.split(",") if keys else (), all_answer=all_answer),
+        clock=clock.now,
+        seed=seed,
+        faults=_faults(faults),
+        speed=speed,
+    )
+    _check_free(port)
+    with RestServer(network, port=port) as server:
+        network.start()
+        try:
+            settings = _stand_in_settings(server.url, public_base)
+            lines = [f"{name}={value}" for name, value in settings.items()]
+            emit(settings, ["Set in the service's environment:", "", *lines, "", "Ctrl-C ends it."], as_json)
+            _until_interrupted()
+        except KeyboardInterrupt:
+            pass
+        finally:
+            network.stop()
+    placed = len(network.log.dials())
+    calls = f"{placed} {'call was' if placed == 1 else 'calls were'} placed"
+    click.echo(f"\n{calls}; a real network would have billed about ${network.billed}.", err=True)
+
+
+def _stand_in_settings(url: str, public_base: str | None) -> dict[str, str]:
+    settings = {
+        "TWILIO_API_BASE": url,
+        "TWILIO_ACCOUNT_SID": demo.ACCOUNT_SID,
+        "TWILIO_AUTH_TOKEN": STAND_IN_TOKEN,
+        "TWILIO_FROM": "+12125550100",
+    }
+    return settings | ({"PUBLIC_BASE_URL": public_base} if public_base else {})
+
+
+def _base(public_base: str | None) -> str:
+    parts = urlsplit(public_base or "http://none")
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/") or parts.query:
+        raise InputError(
+            f"{public_base!r} is no address of a service", where="--public-base", how="As http://127.0.0.1:8000."
+        )
+    return public_base or ""
+
+
+def _faults(given: Iterable[str]) -> Faults:
+    names = {name for group in GROUPS for name in group}
+    chances: dict[str, Any] = {}
+    for one in given:
+        name, _, chance = one.partition("=")
+        if name not in names or not (chance.isascii() and chance.isdigit()):
+            how = f"Write NAME=CHANCE, the chance out of 10,000. Names: {', '.join(sorted(names))}."
+            raise InputError(f"{one!r} is no fault", where="--fault", how=how)
+        chances[name] = int(chance)
+    try:
+        return Faults(**chances)
+    except ValueError as fault:
+        raise InputError(str(fault), where="--fault", how="Lower the chances.") from None
+
+
+def _check_free(port: int) -> None:
+    try:
+        live.check_port(port)
+    except Refused:
+        raise Refused(f"port {port} is taken", how="Choose another with --port.") from None
+
+
+def _until_interrupted() -> None:
+    threading.Event().wait()
+
+
+commands: tuple[click.Command, ...] = (demo_command, stand_in)

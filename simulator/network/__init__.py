@@ -4,9 +4,11 @@
                                                                  |
                                                      Customer: answers, listens, presses
 
-rest, parameters, resource: the API. network, timeline, store: calls, what happens when, what is remembered.
-twiml, conversation, keypad: what a call says and takes. courier, signing, transport: webhooks out. faults: what goes
-wrong on purpose. customer: what the network asks of whoever picks up.
+The API: rest, parameters, resource, recordings_door, paging. Calls, what happens when, what is remembered: network,
+engine, timeline, store. What a call says and takes: twiml, verbs, talks, conversation, hearing, gathering, keypad,
+taping. Machines that pick up: detection, detector. What was recorded: recordings, tone. Webhooks out: courier,
+callbacks, signing, transport. What it would cost: billing. What goes wrong on purpose: faults. What the network asks of
+whoever picks up: customer; people for a service that has none of its own: strangers.
 
 In a time-lapse:
 
@@ -17,9 +19,13 @@ In a time-lapse:
         network.run_until(later, move_clock)  # the phones ring; the clock moves with every event
     network.log.dials(), network.log.errors(), network.transcript(sid)
 
+    network.call_in("+12025550123", "+12025550100", customer)  # a customer calls one of the network's `numbers`
+    network.billed, network.log.bills()   # what a real network would have charged
+
 Live: `HttpTransport()` for the service, `network.start()`, `network.stop()`.
 """
 
+from simulator.network.billing import Tariff
 from simulator.network.customer import (
     AnsweringMachine,
     Behaviour,
@@ -38,7 +44,8 @@ from simulator.network.network import PhoneNetwork
 from simulator.network.rest import RestApi
 from simulator.network.server import RestServer
 from simulator.network.signing import sign
-from simulator.network.store import Call, CallRequest, Entry, EventLog
+from simulator.network.store import Call, CallRequest, Entry, EventLog, OurNumber
+from simulator.network.strangers import strangers
 from simulator.network.transport import HttpTransport, Reply, Transport, WsgiTransport
 
 __all__ = [
@@ -53,6 +60,7 @@ __all__ = [
     "HangUp",
     "Heard",
     "HttpTransport",
+    "OurNumber",
     "PhoneNetwork",
     "Press",
     "Reaction",
@@ -63,7 +71,9 @@ __all__ = [
     "ScriptedCustomer",
     "Silence",
     "Speak",
+    "Tariff",
     "Transport",
     "WsgiTransport",
     "sign",
+    "strangers",
 ]

@@ -3,20 +3,12 @@
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from email.utils import format_datetime
-from typing import Protocol
 
+from simulator.network.billing import Note
 from simulator.network.courier import RETRIEVAL_FAILURE, Courier, standard_params
 from simulator.network.faults import NONE, Dice, Faults
 from simulator.network.store import NOTHING, Call
 from simulator.network.timeline import Timeline
-
-
-class Note(Protocol):
-    """Writes to the network's event log."""
-
-    def __call__(self, at: datetime, call: Call, kind: str, what: str, detail: Mapping[str, str] = NOTHING, /) -> None:
-        """Append one entry about a call."""
-        ...
 
 
 class StatusCallbacks:
@@ -53,6 +45,13 @@ class StatusCallbacks:
         for moment in self._moments(at, call, event, sequence):
             self._timeline.schedule(moment, lambda then: self._send(then, call, params))
 
+    def tell_detection(self, at: datetime, call: Call, found: Mapping[str, str]) -> None:
+        """Put what was found beside the call on the timeline, if it was asked for: just these parameters."""
+        url = call.request.async_amd_status_callback
+        if url:
+            params = {"CallSid": call.sid, "AccountSid": self._account_sid, **found}
+            self._timeline.schedule(at, lambda then: self._post(then, call, "amd", url, params))
+
     def _moments(self, at: datetime, call: Call, event: str, sequence: int) -> list[datetime]:
         """When the callback is sent: once at once, unless a fault loses, repeats or delays it."""
         fault = self.dice.for_callback(call.sid, sequence)
@@ -63,7 +62,10 @@ class StatusCallbacks:
         return {"callback_lost": [], "callback_duplicated": [at, late], "callback_delayed": [late]}[fault]
 
     def _send(self, at: datetime, call: Call, params: Mapping[str, str]) -> None:
-        reply = self._courier.send(call.sid, "status", call.request.status_callback, params)
+        self._post(at, call, "status", call.request.status_callback, params)
+
+    def _post(self, at: datetime, call: Call, purpose: str, url: str, params: Mapping[str, str]) -> None:
+        reply = self._courier.send(call, purpose, url, params)
         if not 200 <= reply.status < 300:
-            what = f"Status callback answered {reply.status or reply.failure}"
+            what = f"The {purpose} callback was answered {reply.status or reply.failure}"
             self._note(at, call, "error", what, {"code": str(RETRIEVAL_FAILURE)})

@@ -47,7 +47,7 @@ def standard_params(call: Call, account_sid: str, status: str) -> dict[str, str]
         "CallStatus": status,
         "Called": call.to,
         "Caller": call.from_,
-        "Direction": "outbound-api",
+        "Direction": call.direction,
         "From": call.from_,
         "To": call.to,
     }
@@ -64,8 +64,8 @@ class Courier:
         self._lock = threading.Lock()
         self._sent = 0
 
-    def send(self, call_sid: str, purpose: str, url: str, params: Mapping[str, str], times: int = 1) -> Reply:
-        """Post `params` to `url`, retried as its fragment asks; give the last answer.
+    def send(self, call: Call, purpose: str, url: str, params: Mapping[str, str], times: int = 1) -> Reply:
+        """Post `params`, about a call, to `url`, retried as its fragment asks; give the last answer.
 
         `times` sends it so often whatever is answered, as one and the same webhook (a first answer that got lost).
         """
@@ -73,15 +73,15 @@ class Courier:
         overrides = overrides_of(fragment)
         headers = {
             SIGNATURE_HEADER: sign(self._auth_token, address, params),
-            "I-Twilio-Idempotency-Token": self._token(call_sid),
+            "I-Twilio-Idempotency-Token": self._token(call.sid),
         }
         for _ in range(times):
-            reply = self._try(call_sid, purpose, address, params, headers, overrides)
+            reply = self._try(call, purpose, address, params, headers, overrides)
         return reply
 
     def _try(
         self,
-        call_sid: str,
+        call: Call,
         purpose: str,
         url: str,
         params: Mapping[str, str],
@@ -91,7 +91,7 @@ class Courier:
         for _ in range(overrides.retries + 1):
             reply = self._service.post(url, params, headers)
             outcome = {"url": url, "status": str(reply.status), "failure": reply.failure, **params}
-            self._log.append(Entry(self._event_at(), "webhook", purpose, call_sid, params["To"], outcome))
+            self._log.append(Entry(self._event_at(), "webhook", purpose, call.sid, call.to, outcome))
             if not overrides.retry_after(reply):
                 break
         return reply

@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 
 from simulator.network.store import Call
 
-Outcome = Literal["answer", "machine", "busy", "no-answer", "failed"]
+Outcome = Literal["answer", "machine", "fax", "busy", "no-answer", "failed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,13 +17,15 @@ class Ring:
     """What becomes of the ringing: an outcome, after so many seconds of ringing.
 
     `hangs_up_after` is how many seconds after picking up the customer hangs up whatever is being said; None: never by
-    impatience (a machine: after its tape of 60 s). `sip_code` is only used by the outcome "failed".
+    impatience (a machine: after its tape of 60 s). `sip_code` is only used by the outcome "failed", `greeting_ends` by
+    "machine": what comes after its greeting, as "machine_end_..." tells it.
     """
 
     outcome: Outcome = "answer"
     seconds: float = 8.0
     hangs_up_after: float | None = None
     sip_code: int = 503
+    greeting_ends: Literal["beep", "silence", "other"] = "beep"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,7 @@ Behaviour = Callable[[Call], Customer]
 
 
 class AnsweringMachine:
-    """Listens to the end, presses nothing, and hangs up at the beep. The network uses it for the outcome "machine"."""
+    """Listens to the end, presses nothing, and hangs up at the beep. The network uses it for "machine" and "fax"."""
 
     def on_ringing(self, call: Call) -> Ring:
         """Pick up after 20 s."""

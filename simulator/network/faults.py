@@ -17,6 +17,9 @@ CREATE_FAULTS = (
 CALLBACK_FAULTS = ("callback_lost", "callback_duplicated", "callback_delayed")
 ANSWER_FAULTS = ("answer_repeated", "answer_echoed")
 LOOKUP_FAULTS = ("lookup_refused",)
+DETECTION_FAULTS = ("human_taken_for_machine", "machine_taken_for_human", "detection_unknown", "detection_lost")
+RECORDING_FAULTS = ("media_late", "recording_callback_lost", "recording_callback_duplicated")
+GROUPS = (CREATE_FAULTS, LOOKUP_FAULTS, CALLBACK_FAULTS, ANSWER_FAULTS, DETECTION_FAULTS, RECORDING_FAULTS)
 NONE = "none"
 
 
@@ -39,6 +42,13 @@ class Faults:
     TwiML requests after the first (a Gather's or Record's action, a Redirect):
       answer_repeated         sent twice with one I-Twilio-Idempotency-Token, as when our first answer got lost
       answer_echoed           a copy follows after `delay_seconds`, so after the answers that came next
+    Answering machine detection (where the call asks for it):
+      human_taken_for_machine (only befalls people), machine_taken_for_human (only machines)
+      detection_unknown       nothing is made out: "unknown"
+      detection_lost          the AsyncAmdStatusCallback is never sent
+    Recordings:
+      media_late              the media answers 404 the first `media_refusals` times it is asked for, though completed
+      recording_callback_lost, recording_callback_duplicated (recordingStatusCallback; a copy after `delay_seconds`)
 
     Raises ValueError when the fractions of one group exceed the whole or a `next_...` entry is unknown.
     """
@@ -55,13 +65,23 @@ class Faults:
     callback_delayed: int = 0
     answer_repeated: int = 0
     answer_echoed: int = 0
+    human_taken_for_machine: int = 0
+    machine_taken_for_human: int = 0
+    detection_unknown: int = 0
+    detection_lost: int = 0
+    media_late: int = 0
+    recording_callback_lost: int = 0
+    recording_callback_duplicated: int = 0
     hang_seconds: float = 20.0
     slow_seconds: float = 0.5
     delay_seconds: tuple[int, int] = (2, 90)
+    media_refusals: int = 2
     next_creates: tuple[str, ...] = ()
     next_callbacks: tuple[str, ...] = ()
     next_answers: tuple[str, ...] = ()
     next_lookups: tuple[str, ...] = ()
+    next_detections: tuple[str, ...] = ()
+    next_recordings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         groups = (
@@ -69,6 +89,8 @@ class Faults:
             (CALLBACK_FAULTS, self.next_callbacks, "next_callbacks"),
             (ANSWER_FAULTS, self.next_answers, "next_answers"),
             (LOOKUP_FAULTS, self.next_lookups, "next_lookups"),
+            (DETECTION_FAULTS, self.next_detections, "next_detections"),
+            (RECORDING_FAULTS, self.next_recordings, "next_recordings"),
         )
         for names, upcoming, field in groups:
             weights = [self.weight(name) for name in names]
@@ -87,7 +109,7 @@ class Faults:
     @property
     def any(self) -> bool:
         """Whether anything at all is set to go wrong."""
-        settings = ("hang_seconds", "slow_seconds", "delay_seconds")
+        settings = ("hang_seconds", "slow_seconds", "delay_seconds", "media_refusals")
         return any(getattr(self, field.name) for field in fields(self) if field.name not in settings)
 
 
@@ -105,6 +127,8 @@ class Dice:
             CALLBACK_FAULTS: list(faults.next_callbacks),
             ANSWER_FAULTS: list(faults.next_answers),
             LOOKUP_FAULTS: list(faults.next_lookups),
+            DETECTION_FAULTS: list(faults.next_detections),
+            RECORDING_FAULTS: list(faults.next_recordings),
         }
 
     def for_create(self) -> str:
@@ -129,10 +153,18 @@ class Dice:
         """Give the fault of a call's TwiML request number `document`, or "none"."""
         return self._choose(ANSWER_FAULTS, f"answer {call_sid} {document}")
 
+    def for_detection(self, call_sid: str) -> str:
+        """Give the fault of a call's answering machine detection, or "none"."""
+        return self._choose(DETECTION_FAULTS, f"detection {call_sid}")
+
+    def for_recording(self, recording_sid: str) -> str:
+        """Give the fault of a recording, or "none"."""
+        return self._choose(RECORDING_FAULTS, f"recording {recording_sid}")
+
     def delay(self, call_sid: str, sequence: int) -> int:
         """Give by how many seconds a status callback, or the copy of an answer, comes late."""
         low, high = self.faults.delay_seconds
-        return low + self._number(f"delay {call_sid} {sequence}") % (high - low + 1)
+        return low + self.luck(f"delay {call_sid} {sequence}") % (high - low + 1)
 
     def _choose(self, names: tuple[str, ...], decision: str) -> str:
         with self._lock:
@@ -140,7 +172,7 @@ class Dice:
                 return self._upcoming[names].pop(0)
         if not self.faults.any:
             return NONE
-        drawn = self._number(decision) % PER
+        drawn = self.luck(decision) % PER
         for name in names:
             weight = self.faults.weight(name)
             if drawn < weight:
@@ -148,5 +180,6 @@ class Dice:
             drawn -= weight
         return NONE
 
-    def _number(self, decision: str) -> int:
+    def luck(self, decision: str) -> int:
+        """Give the number, from 0 to 2^64 - 1, that the seed gives a decision of this name."""
         return int.from_bytes(hashlib.sha256(f"{self._seed} {decision}".encode()).digest()[:8], "big")

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from simulator.network.customer import Press
-from simulator.network.twiml import Gather
+from simulator.network.verbs import Gather
 
 KEYS = frozenset("0123456789*#")
 SOONEST = 0.2

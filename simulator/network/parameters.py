@@ -2,6 +2,8 @@
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
 from werkzeug.datastructures import MultiDict
@@ -10,6 +12,7 @@ from simulator.network.store import COMPLETED, CallRequest
 
 E164 = re.compile(r"\+[1-9]\d{6,14}")
 EVENTS = frozenset({"initiated", "ringing", "answered", COMPLETED})
+METHODS = ("Method", "StatusCallbackMethod", "FallbackMethod", "AsyncAmdStatusCallbackMethod")
 LONGEST_TIMEOUT = 600
 LONGEST_TWIML = 4000
 
@@ -76,16 +79,12 @@ class Refusal(Exception):
 def read_create(form: MultiDict[str, str]) -> CallRequest:
     """Read the form that creates a call. Raises Refusal with status 400 and the code Twilio uses."""
     to, from_ = _number(form, "To", 21201, 21211), _number(form, "From", 21213, 21212)
-    url, twiml = _url(form, "Url", 21205), form.get("Twiml", "")
+    url, twiml = _url(form, "Url", 21205), _twiml(form)
     if form.get("ApplicationSid"):
         raise Refusal(400, 21218, "this network knows no applications; give a Url")
     if not (url or twiml):
         raise Refusal(400, 21205, "one of Url, Twiml and ApplicationSid is required")
-    if len(twiml) > LONGEST_TWIML:
-        raise Refusal(400, 20001, f"Twiml has {len(twiml)} characters; {LONGEST_TWIML} are allowed")
-    for name in ("Method", "StatusCallbackMethod", "FallbackMethod", "AsyncAmdStatusCallbackMethod"):
-        if form.get(name, "POST") != "POST":
-            raise Refusal(400, 20001, f"{name} {form[name]}: this network only posts")
+    _only_post(form)
     return CallRequest(
         to=to,
         from_=from_,
@@ -99,15 +98,42 @@ def read_create(form: MultiDict[str, str]) -> CallRequest:
         machine_detection=_machine_detection(form),
         async_amd=form.get("AsyncAmd", "false").lower() == "true",
         async_amd_status_callback=_url(form, "AsyncAmdStatusCallback", 21609),
+        machine_detection_timeout=_whole(form, "MachineDetectionTimeout", 30, 3, 59),
+        speech_threshold=_whole(form, "MachineDetectionSpeechThreshold", 2400, 1000, 6000),
+        speech_end_threshold=_whole(form, "MachineDetectionSpeechEndThreshold", 1200, 500, 5000),
+        silence_timeout=_whole(form, "MachineDetectionSilenceTimeout", 5000, 2000, 10_000),
     )
 
 
-def read_update(form: Mapping[str, str]) -> tuple[str, str, str]:
-    """Read the form that changes a call: (status, url, twiml), each "" if not given. Raises Refusal."""
-    status = form.get("Status", "")
+@dataclass(frozen=True, slots=True)
+class Update:
+    """What is asked of a call: a status, or another document (address or TwiML) with `changes` of its CallRequest."""
+
+    status: str
+    url: str
+    twiml: str
+    changes: Mapping[str, Any]
+
+
+def read_update(form: MultiDict[str, str]) -> Update:
+    """Read the form that changes a call. Raises Refusal.
+
+    Twilio's document says that Url and Twiml exclude each other; which code it refuses both with is not documented.
+    """
+    status, url, twiml = form.get("Status", ""), _url(form, "Url", 21205), _twiml(form)
     if status not in ("", "canceled", "completed"):
         raise Refusal(400, 20001, f"Status {status} is not one of canceled, completed")
-    return status, _url(form, "Url", 21205), form.get("Twiml", "")
+    if url and twiml:
+        raise Refusal(400, 20001, "Url and Twiml exclude each other")
+    _only_post(form)
+    changes: dict[str, Any] = {}
+    if form.get("FallbackUrl"):
+        changes["fallback_url"] = _url(form, "FallbackUrl", 21205)
+    if form.get("StatusCallback"):
+        changes |= {"status_callback": _url(form, "StatusCallback", 21609), "events": frozenset({COMPLETED})}
+    if form.get("TimeLimit"):
+        changes["time_limit"] = _whole(form, "TimeLimit", 14_400, 1, 86_400)
+    return Update(status, url, twiml, changes)
 
 
 def unknown_parameters(given: Iterable[str], known: frozenset[str]) -> list[str]:
@@ -143,11 +169,24 @@ def _events(given: list[str]) -> frozenset[str]:
     return frozenset(given) or frozenset({COMPLETED})
 
 
+def _twiml(form: Mapping[str, str]) -> str:
+    twiml = form.get("Twiml", "")
+    if len(twiml) > LONGEST_TWIML:
+        raise Refusal(400, 20001, f"Twiml has {len(twiml)} characters; {LONGEST_TWIML} are allowed")
+    return twiml
+
+
+def _only_post(form: Mapping[str, str]) -> None:
+    for name in METHODS:
+        if form.get(name, "POST") != "POST":
+            raise Refusal(400, 20001, f"{name} {form[name]}: this network only posts")
+
+
 def _machine_detection(form: Mapping[str, str]) -> str:
     mode = form.get("MachineDetection", "")
     if mode not in ("", "Enable", "DetectMessageEnd"):
         raise Refusal(400, 20001, f"MachineDetection {mode} is not one of Enable, DetectMessageEnd")
-    return mode
+    return "" if form.get("SendDigits") else mode  # Twilio ignores it then
 
 
 def _whole(form: Mapping[str, str], name: str, default: int, low: int, high: int) -> int:

@@ -1,4 +1,4 @@
-"""Twilio's REST API for calls, as a WSGI application: create, fetch, list, update.
+"""Twilio's REST API as a WSGI application: create, fetch, list and update calls; fetch, list and delete recordings.
 
 It stores and queues; it never speaks to the service, so the service may wait for an answer while nothing else moves.
 """
@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, NoReturn
 
 from werkzeug.wrappers import Request, Response
 
-from simulator.network.conversation import Fetch
+from simulator.network.hearing import Fetch
 from simulator.network.network import InvalidCallState, PhoneNetwork
+from simulator.network.paging import BadFilter, Json
 from simulator.network.parameters import (
     CREATE_PARAMETERS,
     UPDATE_PARAMETERS,
@@ -23,15 +24,18 @@ from simulator.network.parameters import (
     read_update,
     unknown_parameters,
 )
-from simulator.network.resource import BadFilter, Json, call_json, page_json
+from simulator.network.recordings_door import Answer, RecordingsDoor
+from simulator.network.resource import call_json, calls_page
 from simulator.network.store import Call, Entry
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
-CALLS = re.compile(r"/2010-04-01/Accounts/(?P<account>[^/]+)/Calls(?:/(?P<sid>[^/.]+))?(?:\.json)?")
-
-Answer = tuple[int, Json]
+ACCOUNT = r"/2010-04-01/Accounts/(?P<account>[^/]+)"
+CALLS = re.compile(ACCOUNT + r"/Calls(?:/(?P<sid>[^/.]+))?(?:\.json)?")
+RECORDINGS = re.compile(
+    ACCOUNT + r"(?:/Calls/(?P<call>[^/.]+))?/Recordings(?:/(?P<sid>[^/.]+))?(?P<form>\.json|\.wav)?"
+)
 
 
 class RestApi:
@@ -39,6 +43,7 @@ class RestApi:
 
     def __init__(self, network: PhoneNetwork) -> None:
         self._network = network
+        self._recordings = RecordingsDoor(network.account_sid, network.recordings)
         self._released = threading.Event()
 
     def release(self) -> None:
@@ -49,29 +54,46 @@ class RestApi:
         """Answer one request (WSGI)."""
         request = Request(environ)
         try:
-            status, body = self._route(request)
+            answer = self._route(request)
         except Refusal as refusal:
-            status, body = refusal.status, _error_json(refusal)
-        self._log(request, status, body)
-        response = Response(json.dumps(body), status, mimetype="application/json")
-        if status == 401:
-            response.headers["WWW-Authenticate"] = 'Basic realm="Twilio API"'
-        return response(environ, start_response)
+            answer = Answer(refusal.status, _error_json(refusal))
+        except BadFilter as fault:
+            answer = Answer(400, _error_json(Refusal(400, 20001, str(fault))))
+        self._log(request, answer)
+        return _response(answer)(environ, start_response)
 
     def _route(self, request: Request) -> Answer:
-        match = CALLS.fullmatch(request.path)
         self._authenticate(request)
+        calls, recordings = CALLS.fullmatch(request.path), RECORDINGS.fullmatch(request.path)
+        match = calls or recordings
         if match is None or match["account"] != self._network.account_sid:
             raise Refusal(404, 20404, request.path)
-        call = self._find(match["sid"]) if match["sid"] else None
+        return self._route_call(request, match["sid"]) if calls else self._route_recording(request, match)
+
+    def _route_call(self, request: Request, sid: str | None) -> Answer:
+        call = self._find(sid) if sid else None
         match (request.method, call):
             case ("GET", found):
                 self._refuse_lookup()
-                return self._list(request) if found is None else (200, self._json(found))
+                return self._list(request) if found is None else Answer(200, self._json(found))
             case ("POST", None):
                 return self._create(request)
             case ("POST", Call() as found):
                 return self._update(request, found)
+            case _:
+                raise Refusal(405, 20004, request.method)
+
+    def _route_recording(self, request: Request, match: re.Match[str]) -> Answer:
+        args = request.args.to_dict()
+        match (request.method, match["sid"], match["form"]):
+            case ("GET", None, None | ".json"):
+                return self._recordings.list(args, match["call"] or "")
+            case ("GET", str(sid), ".json"):
+                return self._recordings.fetch(sid, args)
+            case ("GET", str(sid), _):
+                return self._recordings.media(sid)
+            case ("DELETE", str(sid), _):
+                return self._recordings.delete(sid, self._network.clock())
             case _:
                 raise Refusal(405, 20004, request.method)
 
@@ -96,11 +118,8 @@ class RestApi:
             raise Refusal(503, 20500)
 
     def _list(self, request: Request) -> Answer:
-        args = request.args.to_dict()
-        try:
-            return 200, page_json(self._network.calls.newest_first(), self._network.account_sid, args)
-        except BadFilter as fault:
-            raise Refusal(400, 20001, str(fault)) from None
+        calls = self._network.calls.newest_first()
+        return Answer(200, calls_page(calls, self._network.account_sid, request.args.to_dict()))
 
     def _create(self, request: Request) -> Answer:
         wanted = read_create(request.form)
@@ -115,7 +134,7 @@ class RestApi:
         if fault != "none":
             self._note("fault", fault, call.sid, call.to)
             self._fail_after_dialling(request, fault)
-        return 201, self._json(call)
+        return Answer(201, self._json(call))
 
     def _fail_after_dialling(self, request: Request, fault: str) -> None:
         if fault == "error_after_dialling":
@@ -137,16 +156,17 @@ class RestApi:
         raise ConnectionAbortedError("The connection was dropped on purpose")
 
     def _update(self, request: Request, call: Call) -> Answer:
-        status, url, twiml = read_update(request.form)
+        wanted = read_update(request.form)
         self._warn_of_unknown(request, UPDATE_PARAMETERS)
-        if status:
-            self._network.end(call, status)
-        elif url or twiml:
+        if wanted.status:
+            self._network.end(call, wanted.status)
+        elif wanted.url or wanted.twiml:
+            start = Fetch("update", wanted.url) if wanted.url else wanted.twiml
             try:
-                self._network.redirect(call, Fetch("update", url) if url else twiml)
+                self._network.redirect(call, start, **wanted.changes)
             except InvalidCallState as fault:
                 raise Refusal(400, 21220, str(fault)) from None
-        return 200, self._json(call)
+        return Answer(200, self._json(call))
 
     def _json(self, call: Call) -> Json:
         return call_json(call, self._network.account_sid)
@@ -158,9 +178,10 @@ class RestApi:
     def _note(self, kind: str, what: str, call_sid: str = "", number: str = "") -> None:
         self._network.log.append(Entry(self._network.clock(), kind, what, call_sid, number))
 
-    def _log(self, request: Request, status: int, body: Json) -> None:
+    def _log(self, request: Request, answer: Answer) -> None:
+        body = answer.json or {}
         detail = {
-            "status": str(status),
+            "status": str(answer.status),
             "query": request.query_string.decode("latin-1"),
             "code": str(body.get("code", "")),
         }
@@ -173,6 +194,15 @@ class RestApi:
             detail,
         )
         self._network.log.append(entry)
+
+
+def _response(answer: Answer) -> Response:
+    if answer.json is None:
+        return Response(answer.media, answer.status, mimetype="audio/x-wav" if answer.media else None)
+    response = Response(json.dumps(answer.json), answer.status, mimetype="application/json")
+    if answer.status == 401:
+        response.headers["WWW-Authenticate"] = 'Basic realm="Twilio API"'
+    return response
 
 
 def _error_json(refusal: Refusal) -> Json:

@@ -32,12 +32,14 @@ class RestServer:
 
     def __init__(self, network: PhoneNetwork, host: str = "127.0.0.1", port: int = 0) -> None:
         self._api = RestApi(network)
+        self._recordings = network.recordings
         self._server = make_server(host, port, self._api, threaded=True, request_handler=_QuietHandler)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), name="phone-rest", daemon=True)
         self.url = f"http://{host}:{self._server.server_port}"
 
     def start(self) -> None:
-        """Begin to answer; `url` is where."""
+        """Begin to answer; `url` is where, for recordings too."""
+        self._recordings.api_base = self.url
         self._thread.start()
 
     def stop(self) -> None:

@@ -1,5 +1,6 @@
 """What the network remembers: its calls, everything that happened, and what was said on each line."""
 
+import hashlib
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -11,12 +12,18 @@ COMPLETED, BUSY, NO_ANSWER, FAILED, CANCELED = "completed", "busy", "no-answer",
 STATUSES = (QUEUED, RINGING, IN_PROGRESS, COMPLETED, BUSY, FAILED, NO_ANSWER, CANCELED)
 FINAL = frozenset({COMPLETED, BUSY, NO_ANSWER, FAILED, CANCELED})
 
+OUTBOUND, INBOUND = "outbound-api", "inbound"
+
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
 class CallRequest:
-    """What the service asked for when it created a call, in Twilio's own terms (Timeout and TimeLimit in seconds)."""
+    """What the service asked for when it created a call, in Twilio's own terms.
+
+    Timeout, TimeLimit and MachineDetectionTimeout are in seconds, the thresholds of the detection in milliseconds. Of a
+    call to a number of ours it holds what is set for that number.
+    """
 
     to: str
     from_: str
@@ -30,6 +37,19 @@ class CallRequest:
     machine_detection: str = ""
     async_amd: bool = False
     async_amd_status_callback: str = ""
+    machine_detection_timeout: int = 30
+    speech_threshold: int = 2400
+    speech_end_threshold: int = 1200
+    silence_timeout: int = 5000
+
+
+@dataclass(frozen=True, slots=True)
+class OurNumber:
+    """What the network does with a call to a number of ours, as set at Twilio: addresses, "" where there is none."""
+
+    voice_url: str
+    fallback_url: str = ""
+    status_callback: str = ""
 
 
 @dataclass(slots=True)
@@ -39,6 +59,8 @@ class Call:
     queued -> ringing -> in-progress -> completed
        |         |-> busy, failed, no-answer
        |-> canceled <-|
+
+    A call to a number of ours begins with ringing. `price` is what the network bills for the connection, in dollars.
     """
 
     sid: str
@@ -52,6 +74,8 @@ class Call:
     ended_at: datetime | None = None
     duration: int | None = None
     answered_by: str | None = None
+    direction: str = OUTBOUND
+    price: str | None = None
     sequence: int = 0
     transcript: list[str] = field(default_factory=list)
 
@@ -76,8 +100,9 @@ class Entry:
     """One thing that happened, at the network's time.
 
     `kind` is one of: request (the service asked our REST API), dial (a number was rung), webhook (we asked the
-    service), verb (TwiML was executed), input (a customer did something), status (a call changed), fault (we misbehaved
-    on purpose), warning and error (the service did something wrong; `detail["code"]` is Twilio's).
+    service), verb (TwiML was executed), input (a customer did something), status (a call changed), detection (a machine
+    or a person was heard), recording (one changed), bill (something costs), fault (we misbehaved on purpose), warning
+    and error (the service did something wrong; `detail["code"]` is Twilio's).
     """
 
     at: datetime
@@ -116,6 +141,10 @@ class EventLog:
         """Give every webhook sent: `what` is its purpose; `detail` has url, status and the parameters sent."""
         return self.of("webhook", call_sid)
 
+    def bills(self, call_sid: str = "") -> list[Entry]:
+        """Give everything that costs: `what` is call, detection, recording or transcription; `detail` has the price."""
+        return self.of("bill", call_sid)
+
     def errors(self) -> list[Entry]:
         """Give everything the service got wrong in the eyes of Twilio."""
         return self.of("error")
@@ -138,6 +167,14 @@ class CallStore:
             if call.sid in self._calls:
                 raise KeyError(f"call {call.sid} exists")
             self._calls[call.sid] = call
+
+    def new(self, seed: int, request: CallRequest, at: datetime, status: str, direction: str) -> Call:
+        """Make the next call and keep it; its SID depends on the seed and its place alone."""
+        number = len(self) + 1
+        digest = hashlib.sha256(f"{seed} call {number}".encode()).hexdigest()
+        call = Call("CA" + digest[:32], number, request, at, at, status, direction=direction)
+        self.add(call)
+        return call
 
     def get(self, sid: str) -> Call | None:
         """Give a call by its SID, or None."""

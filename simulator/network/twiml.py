@@ -4,8 +4,9 @@ Sources: Twilio's TwiML reference for Voice; attribute names as in `twilio.twiml
 """
 
 import xml.etree.ElementTree as ET
-from dataclasses import dataclass
 from urllib.parse import urljoin
+
+from simulator.network.verbs import Document, Gather, Hangup, Pause, Play, Record, Redirect, Say, Verb
 
 LARGEST = 64 * 1024
 WORDS_A_MINUTE = 175
@@ -39,6 +40,7 @@ ATTRIBUTES: dict[str, frozenset[str]] = {
     "Reject": frozenset({"reason"}),
 }
 SSML = frozenset(["break", "emphasis", "lang", "p", "phoneme", "prosody", "s", "say-as", "sub", "w"])
+RECORDING_EVENTS = frozenset({"in-progress", "completed", "absent"})
 INSIDE_GATHER = frozenset({"Say", "Play", "Pause"})
 
 
@@ -48,81 +50,6 @@ class TwimlError(Exception):
     def __init__(self, code: int, message: str) -> None:
         super().__init__(message)
         self.code = code
-
-
-@dataclass(frozen=True, slots=True)
-class Say:
-    """Speak `text`; `seconds` is how long that takes at 175 words a minute, loops included."""
-
-    text: str
-    language: str
-    voice: str
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Play:
-    """Play a recording (taken to last 3 s) or touch tones."""
-
-    url: str
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Pause:
-    """Say nothing for a while."""
-
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Gather:
-    """Wait for keys (or speech) while the prompts play; `timeout` is counted from the end of the last prompt or key."""
-
-    prompts: tuple[Say | Play | Pause, ...]
-    action: str
-    timeout: int
-    finish_on_key: str
-    num_digits: int | None
-    action_on_empty: bool
-    takes_keys: bool
-    takes_speech: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """Record what the customer says, up to `max_length` seconds or `timeout` seconds of silence."""
-
-    action: str
-    timeout: int
-    finish_on_key: str
-    max_length: int
-    play_beep: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Redirect:
-    """Go on with another document."""
-
-    url: str
-
-
-@dataclass(frozen=True, slots=True)
-class Hangup:
-    """End the call. `verb` is Reject when the document said so: on a call already answered it does the same."""
-
-    verb: str = "Hangup"
-
-
-Verb = Say | Play | Pause | Gather | Record | Redirect | Hangup
-
-
-@dataclass(frozen=True, slots=True)
-class Document:
-    """The verbs of one document in order, and what Twilio's debugger would grumble about without stopping."""
-
-    verbs: tuple[Verb, ...]
-    warnings: tuple[str, ...]
 
 
 def check_content_type(content_type: str) -> None:
@@ -182,9 +109,12 @@ class _Reader:
             case "Redirect":
                 self._check_method(element, "method")
                 return Redirect(urljoin(self._url, self._text_only(element).strip()))
+            case "Reject":
+                self._text_only(element)
+                return Hangup("Reject", self._one_of(element, "reason", ("rejected", "busy")))
             case _:
                 self._text_only(element)
-                return Hangup(element.tag)
+                return Hangup()
 
     def _prompt(self, element: ET.Element) -> Say | Play | Pause:
         if element.tag == "Pause":
@@ -223,6 +153,7 @@ class _Reader:
 
     def _record(self, element: ET.Element) -> Record:
         self._check_method(element, "method")
+        self._check_method(element, "recordingStatusCallbackMethod")
         self._text_only(element)
         return Record(
             action=self._address(element, "action"),
@@ -230,7 +161,18 @@ class _Reader:
             finish_on_key=self._finish_key(element, "1234567890*#"),
             max_length=self._number(element, "maxLength", 3600),
             play_beep=self._flag(element, "playBeep", True),
+            trim=self._one_of(element, "trim", ("trim-silence", "do-not-trim")),
+            status_callback=self._address_or_none(element, "recordingStatusCallback"),
+            status_events=self._recording_events(element),
+            transcribe_callback=self._address_or_none(element, "transcribeCallback"),
+            transcribe=self._flag(element, "transcribe", False),
         )
+
+    def _recording_events(self, element: ET.Element) -> frozenset[str]:
+        events = frozenset(element.get("recordingStatusCallbackEvent", "completed").split())
+        if not events or events - RECORDING_EVENTS:
+            raise TwimlError(BAD_ATTRIBUTE, f"Record: invalid recordingStatusCallbackEvent value {sorted(events)}")
+        return events
 
     def _check_attributes(self, element: ET.Element) -> None:
         known = ATTRIBUTES.get(element.tag)
@@ -247,6 +189,17 @@ class _Reader:
     def _address(self, element: ET.Element, name: str) -> str:
         """An action left out is the document's own address: Twilio's default, and a classic endless loop."""
         return urljoin(self._url, element.get(name, self._url))
+
+    def _address_or_none(self, element: ET.Element, name: str) -> str:
+        address = element.get(name, "")
+        return urljoin(self._url, address) if address else ""
+
+    def _one_of(self, element: ET.Element, name: str, allowed: tuple[str, ...]) -> str:
+        """The value of an attribute; the first of those allowed is the default."""
+        value = element.get(name, allowed[0])
+        if value not in allowed:
+            raise TwimlError(BAD_ATTRIBUTE, f"{element.tag}: invalid {name} value {value!r}")
+        return value
 
     def _number(self, element: ET.Element, name: str, default: int) -> int:
         text = element.get(name, str(default))

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+import requests
 from twilio.http.http_client import TwilioHttpClient
 from twilio.http.response import Response
 from twilio.request_validator import RequestValidator
@@ -18,6 +19,7 @@ from simulator.network import (
     CallRequest,
     Customer,
     PhoneNetwork,
+    RestServer,
     ScriptedCustomer,
     Transport,
     WsgiTransport,
@@ -28,6 +30,7 @@ TOKEN = "0123456789abcdef0123456789abcdef"
 BASE = "https://survey.example.com"
 START = datetime(2026, 3, 12, 15, 0, tzinfo=UTC)
 CALLER, CUSTOMER = "+12025550100", "+12025550123"
+CALLS = f"/2010-04-01/Accounts/{ACCOUNT}/Calls.json"
 EVERY_EVENT = frozenset({"initiated", "ringing", "answered", "completed"})
 
 
@@ -134,6 +137,28 @@ class Redirected(TwilioHttpClient):
 
 def client(base: str, token: str = TOKEN, timeout: float = 5.0) -> Client:
     return Client(ACCOUNT, token, http_client=Redirected(base, timeout))
+
+
+class Door:
+    """A stage whose REST API is open on loopback, and the real client in front of it."""
+
+    def __init__(self, stage: Stage, server: RestServer) -> None:
+        self.stage = stage
+        self.url = server.url
+        self.client: Client = client(server.url)
+
+    def create(self, **wanted: Any) -> Any:
+        wanted = {
+            "to": CUSTOMER,
+            "from_": CALLER,
+            "url": f"{BASE}/voice?attempt=7",
+            "status_callback": f"{BASE}/status?attempt=7",
+            "status_callback_event": sorted(EVERY_EVENT),
+        } | wanted
+        return self.client.calls.create(**wanted)
+
+    def post(self, path: str = CALLS, auth: Any = (ACCOUNT, TOKEN), **form: Any) -> requests.Response:
+        return requests.post(self.url + path, data=form, auth=auth, timeout=5)
 
 
 def say(text: str) -> str:

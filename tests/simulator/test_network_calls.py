@@ -209,46 +209,6 @@ def test_a_machine_s_tape_ends() -> None:
     assert call.duration == 60
 
 
-@pytest.mark.parametrize(
-    ("outcome", "mode", "answered_by"),
-    [
-        ("machine", "Enable", "machine_start"),
-        ("machine", "DetectMessageEnd", "machine_end_beep"),
-        ("answer", "Enable", "human"),
-    ],
-)
-def test_machine_detection(outcome: str, mode: str, answered_by: str) -> None:
-    stage = Stage(ScriptedCustomer(ring=Ring(outcome)))
-    call = stage.call(say("Hello"), machine_detection=mode)
-    assert stage.service.at("/voice")[0]["AnsweredBy"] == answered_by
-    assert stage.service.at("/status")[-1]["AnsweredBy"] == call.answered_by == answered_by
-
-
-def test_machine_detection_beside_the_call() -> None:
-    stage = Stage(ScriptedCustomer(ring=Ring("machine")))
-    stage.service.answers["/amd"] = 204
-    asked = {"machine_detection": "Enable", "async_amd": True, "async_amd_status_callback": f"{BASE}/amd"}
-    stage.call('<Response><Pause length="20"/></Response>', **asked)
-    assert "AnsweredBy" not in stage.service.at("/voice")[0]
-    (result,) = stage.service.at("/amd")
-    assert (result["AnsweredBy"], result["MachineDetectionDuration"]) == ("machine_start", "3500")
-
-
-def test_a_recorded_comment() -> None:
-    stage = Stage(ScriptedCustomer(recording=Speak("It was fine.", seconds=4.0)))
-    stage.service.answers["/recorded"] = say("Thank you.")
-    call = stage.call('<Response><Record action="/recorded" timeout="3"/><Say>unreachable</Say></Response>')
-    (form,) = stage.service.at("/recorded")
-    assert form["RecordingDuration"] == "5" and form["RecordingSid"].startswith("RE") and form["Digits"] == ""
-    assert "unreachable" not in stage.network.transcript(call.sid)
-
-
-def test_an_empty_recording_falls_through() -> None:
-    stage = Stage()
-    call = stage.call('<Response><Record action="/recorded"/><Say>after</Say></Response>')
-    assert stage.service.at("/recorded") == [] and "after" in stage.network.transcript(call.sid)
-
-
 def test_speech_where_it_is_taken() -> None:
     stage = Stage(ScriptedCustomer([Speak("yes")]), ScriptedCustomer([Speak("yes")]))
     stage.service.answers["/two"] = "<Response/>"
@@ -256,6 +216,12 @@ def test_speech_where_it_is_taken() -> None:
     assert stage.service.at("/two")[0]["SpeechResult"] == "yes"
     stage.call(gather("Yes or no?", "/two", 'input="dtmf"'))
     assert len(stage.service.at("/two")) == 1
+
+
+def test_keys_where_only_speech_is_taken() -> None:
+    stage = Stage(ScriptedCustomer(["1"]))
+    stage.call(gather("Yes or no?", "/two", 'input="speech"'))
+    assert stage.service.at("/two") == []
 
 
 @pytest.mark.parametrize(

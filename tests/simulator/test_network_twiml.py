@@ -6,7 +6,8 @@ import pytest
 from twilio.twiml import voice_response
 
 from simulator.network.keypad import collect
-from simulator.network.twiml import ATTRIBUTES, Gather, Hangup, Play, Redirect, Say, TwimlError, parse
+from simulator.network.twiml import ATTRIBUTES, TwimlError, parse
+from simulator.network.verbs import Gather, Hangup, Play, Redirect, Say
 
 URL = "https://survey.example.com/ivr/answer/3?attempt=7"
 
@@ -37,7 +38,7 @@ def test_reads_each_verb() -> None:
     assert say.seconds == pytest.approx(3 * 60 / 175 + 0.7)
     assert play == Play("https://survey.example.com/media/hello.wav", 3.0)
     assert redirect == Redirect("https://survey.example.com/ivr/next?x=1&y=2")
-    assert reject == Hangup("Reject")
+    assert reject == Hangup("Reject", "rejected")
 
 
 def test_gather_defaults_are_twilio_s() -> None:
