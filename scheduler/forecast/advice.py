@@ -77,7 +77,7 @@ def _helps(reading: Reading) -> Iterator[str]:
     if reading.campaign.sampling is Sampling.FIXED:
         if reading.basis.rate < 1:
             yield "draw more of the calls (raise rate)"
-        if not launched:
+        if not launched and reading.basis.rate < 1:
             yield 'let a rate of their own be set for each agent every week (sampling = "target")'
     else:
         if not launched and reading.basis.rate < 1:

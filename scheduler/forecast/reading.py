@@ -147,13 +147,18 @@ def _require_days(campaign: Campaign) -> None:
 
 
 def _since(calls: PastCalls, campaign: Campaign, until: date, weeks: int) -> date:
-    """The first day looked back on: as many whole weeks as there are; less than one only where there is no more."""
+    """The first day looked back on: as many whole weeks as there are; less than one only where there is no more.
+
+    A week may well begin with a day without calls: that there were some in the week before shows that it is whole.
+    """
     earliest = until - weeks * WEEK
     first = calls.first_day(earliest, until)
     if first is None:
         of = " of its queues and topics" if campaign.queues or campaign.topics else ""
         sites = ", ".join(site.key for site in campaign.sites)
         raise Refused(f"there are no calls{of} at {sites} from {earliest} to {until - DAY}", how=IMPORT)
+    if first < earliest + WEEK and calls.first_day(earliest - WEEK, earliest) is not None:
+        return earliest
     there = (until - first) // WEEK
     return until - there * WEEK if there else first
 

@@ -142,6 +142,14 @@ def test_days_are_counted_whole_weeks_at_a_time(centre: Centre) -> None:
     assert read(centre.draft(), weeks=1).counted.calls == 5
 
 
+def test_a_week_that_begins_on_a_day_without_calls_is_whole(centre: Centre) -> None:
+    """Looked back on from a Wednesday, a week begins on one; the centre is closed on Wednesdays."""
+    open_days = [day for day in workdays(UNTIL - 20 * DAY) if day.weekday() != SINCE.weekday()]
+    centre.calls(centre.agents[0], open_days, 1)
+    assert read(centre.draft(), weeks=1).basis.days_seen == 7
+    assert read(centre.draft(), weeks=2).basis.days_seen == 14
+
+
 def test_less_than_a_week_makes_every_day_alike_and_is_said(centre: Centre) -> None:
     centre.calls(centre.agents[0], [UNTIL - 2 * DAY, UNTIL - DAY], 7)
     reading = read(centre.draft())
