@@ -24,6 +24,7 @@ from console import setup as console_setup
 from console import uploads
 from intake import cli as intake_cli
 from intake.drop_folder import DropFolder
+from ivr import inbound_views
 from ivr import views as ivr_views
 from ivr.channel import IvrChannel
 from operations import cli as operations_cli
@@ -105,6 +106,7 @@ def _flask_settings(settings: Settings) -> dict[str, Any]:
 def _open_doors(app: Flask) -> None:
     for blueprint in (
         ivr_views.blueprint,
+        inbound_views.blueprint,
         websurvey_views.blueprint,
         certification_views.blueprint,
         api_views.blueprint,

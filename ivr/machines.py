@@ -17,7 +17,7 @@ from ivr.client import twilio_client
 from survey import attempts, logs, settings
 from survey.db import db, released
 from survey.errors import SettingsError
-from survey.models import Attempt, AttemptEvent, Campaign, MachineDetection, Organisation, Outcome, Survey
+from survey.models import Attempt, AttemptEvent, Campaign, MachineDetection, Outcome, Survey
 
 log = logs.logger("ivr")
 MESSAGE_LEFT = "message left"
@@ -49,10 +49,7 @@ def hears_a_message(answered_by: str) -> bool:
 
 
 def may_leave_message(attempt_id: int, call_sid: str = "") -> bool:
-    """Whether this attempt is to leave a message on a machine: the campaign has one, and no other call left it before.
-
-    A message must name a number that reaches us, so without the organisation's there is none.
-    """
+    """Whether this attempt is to leave a message on a machine: the campaign has one, and no other call left it before."""
     survey_id = select(Attempt.survey_id).where(Attempt.id == attempt_id).scalar_subquery()
     left = (
         select(AttemptEvent.id)
@@ -66,8 +63,7 @@ def may_leave_message(attempt_id: int, call_sid: str = "") -> bool:
     wanted = (
         select(Survey.id)
         .join(Campaign, Campaign.id == Survey.campaign_id)
-        .join(Organisation, Organisation.id == Campaign.organisation_id)
-        .where(Survey.id == survey_id, Campaign.voicemail_message, Organisation.phone != "", ~left.exists())
+        .where(Survey.id == survey_id, Campaign.voicemail_message, ~left.exists())
     )
     return db.session.scalar(wanted) is not None
 

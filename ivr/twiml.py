@@ -30,10 +30,14 @@ class Facts:
     relay: bool = False
 
 
+# For prompts that speak of no survey.
+NOBODY = Facts("", "", date.min)
+
+
 def render(document: Ask | Farewell, facts: Facts, url_of: Callable[[Step], str]) -> str:
     """The document as TwiML; `url_of` gives the absolute URL of a step."""
     if isinstance(document, Farewell):
-        return _hang_up([] if document.prompt is None else [document.prompt], facts)
+        return farewell([] if document.prompt is None else [document.prompt], facts)
     response = VoiceResponse()
     gather = response.gather(
         input="dtmf",
@@ -51,7 +55,7 @@ def render(document: Ask | Farewell, facts: Facts, url_of: Callable[[Step], str]
 
 def hang_up_on_unknown(language: str = FALLBACK_LANGUAGE) -> str:
     """For a call we know nothing of: a polite end, so that Twilio neither retries nor reads out an error."""
-    return _hang_up([Prompt("unknown", language)], Facts("", "", date.min))
+    return farewell([Prompt("unknown", language)], NOBODY)
 
 
 def words_of(prompt: Prompt, facts: Facts) -> str:
@@ -96,7 +100,8 @@ def _say(into: Gather | VoiceResponse, prompts: Iterable[Prompt], facts: Facts) 
         into.say(text, voice=voice.name, language=voice.locale)
 
 
-def _hang_up(prompts: Iterable[Prompt], facts: Facts) -> str:
+def farewell(prompts: Iterable[Prompt], facts: Facts) -> str:
+    """The prompts, and the end of the call."""
     response = VoiceResponse()
     _say(response, prompts, facts)
     response.hangup()

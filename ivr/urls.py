@@ -14,6 +14,11 @@ def webhook(base: str, attempt_id: int, place: str) -> str:
     return f"{base}/ivr/attempts/{attempt_id}/{place}{OVERRIDES}"
 
 
+def inbound(base: str, place: str = "") -> str:
+    """Where calls to our own numbers go; `place` one of their webhooks, beginning with a slash."""
+    return f"{base}/ivr/inbound{place}{OVERRIDES}"
+
+
 def of_step(base: str, attempt_id: int, step: Step) -> str:
     """The address at which the next key arrives."""
     return f"{base}/ivr/attempts/{attempt_id}/{step.place}?{step.query()}{OVERRIDES}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 from urllib.parse import quote
 
@@ -40,10 +41,10 @@ def voice(attempt_id: int) -> Response:
     """Somebody picked up, or something: where machines are listened for first, the verdict comes along."""
     line = _line(attempt_id)
     if line is None:
-        return _hang_up()
+        return hang_up()
     if _is_machine(line):
-        return _play(line, conversation.leave_machine(line.situation, message=_takes_message(line)))
-    return _play(line, conversation.greet(line.situation, line.steps))
+        return _leave_machine(line, message=_takes_message(line))
+    return play(line, conversation.greet(line.situation, line.steps))
 
 
 @blueprint.post("/attempts/<int:attempt_id>/machine")
@@ -64,7 +65,7 @@ def machine(attempt_id: int) -> Response:
 def message(attempt_id: int) -> Response:
     """The call was turned to the message for a machine."""
     line = _line(attempt_id)
-    return _hang_up() if line is None else _play(line, conversation.leave_machine(line.situation, message=True))
+    return hang_up() if line is None else _leave_machine(line, message=True)
 
 
 @blueprint.post("/attempts/<int:attempt_id>/menu")
@@ -86,16 +87,22 @@ def answer(attempt_id: int) -> Response:
 def fallback(attempt_id: int) -> Response:
     """Twilio could not fetch or execute our last document: go on where the answers end."""
     line = _line(attempt_id)
-    return _hang_up() if line is None else _play(line, conversation.resume(line.situation, line.steps))
+    return hang_up() if line is None else play(line, conversation.resume(line.situation, line.steps))
 
 
 @blueprint.post("/attempts/<int:attempt_id>/status")
 @doors.signed
 def status(attempt_id: int) -> Response:
     """The network's word on the call. Unknown ones are answered like known ones, so that Twilio stops asking."""
-    line = _line(attempt_id, locked=True)
-    if line is not None and _noted(attempt_id):
-        form = request.form
+    take_status(_line(attempt_id, locked=True))
+    db.session.commit()
+    return Response(status=204)
+
+
+def take_status(line: Line | None) -> None:
+    """Writes down what a status callback says of the line's call, once. Flushes."""
+    if line is not None and _noted(line.asking.attempt_id):
+        attempt_id, form = line.asking.attempt_id, request.form
         outcome = outcomes.of_status(
             form.get("CallStatus", ""), form.get("SipResponseCode", ""), form.get("ErrorCode", "")
         )
@@ -103,8 +110,6 @@ def status(attempt_id: int) -> Response:
             _is_machine(line)
             records.billed(attempt_id, form.get("CallDuration", ""))
             records.over(attempt_id, outcome, line.disposition, _codes())
-    db.session.commit()
-    return Response(status=204)
 
 
 def _is_machine(line: Line) -> bool:
@@ -125,20 +130,27 @@ def _takes_message(line: Line) -> bool:
     return True
 
 
+def _leave_machine(line: Line, *, message: bool) -> Response:
+    """The number that a message names is the one that calls: who calls it back finds the way out (inbound.py)."""
+    ours = request.form.get("From") or line.facts.phone
+    there = replace(line, facts=replace(line.facts, phone=ours))
+    return play(there, conversation.leave_machine(line.situation, message=message))
+
+
 def _hear(attempt_id: int, place: Literal["menu", "answer"]) -> Response:
     line = _line(attempt_id, locked=True)
     if line is None:
-        return _hang_up()
+        return hang_up()
     step = conversation.read_step(place, request.args, line.situation)
     key, now_ms = request.form.get("Digits", ""), int(clock.now().timestamp() * 1000)
-    return _play(line, conversation.hear(line.situation, step, key, now_ms, settings.current().second_key_ms))
+    return play(line, conversation.hear(line.situation, step, key, now_ms, settings.current().second_key_ms))
 
 
 def _line(attempt_id: int, *, locked: bool = False) -> Line | None:
     return lines.pick_up(attempt_id, request.form.get("CallSid", ""), locked=locked)
 
 
-def _play(line: Line, turn: Turn) -> Response:
+def play(line: Line, turn: Turn) -> Response:
     """Records first, then speaks: what a customer is told has happened has happened."""
     attempt_id, base = line.asking.attempt_id, settings.current().public_base_url
 
@@ -147,15 +159,15 @@ def _play(line: Line, turn: Turn) -> Response:
 
     records.write(turn.record, line, request.form.get("CallSid", ""))
     db.session.commit()
-    return _xml(twiml.render(turn.document, line.facts, url_of))
+    return xml(twiml.render(turn.document, line.facts, url_of))
 
 
-def _hang_up() -> Response:
+def hang_up() -> Response:
     db.session.rollback()
-    return _xml(twiml.hang_up_on_unknown())
+    return xml(twiml.hang_up_on_unknown())
 
 
-def _xml(document: str) -> Response:
+def xml(document: str) -> Response:
     return Response(document, content_type="text/xml; charset=utf-8")
 
 

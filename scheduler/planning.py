@@ -121,6 +121,7 @@ def dials_begun(indexes: Collection[tuple[int, bytes]], since: datetime) -> dict
             Customer.organisation_id.in_({organisation_id for organisation_id, _ in indexes}),
             Customer.phone_index == any_(array_of({index for _, index in indexes})),
             Attempt.channel == Channel.IVR,
+            ~Attempt.inbound,
             Attempt.started_at > since,
         )
         .order_by(Attempt.started_at)
@@ -194,12 +195,13 @@ def _tried(survey_ids: Sequence[int]) -> dict[int, list[Tried]]:
             Attempt.ended_at,
             answered_at,
             Attempt.id,
+            Attempt.inbound,
         )
         .where(Attempt.survey_id.in_(survey_ids))
         .order_by(Attempt.survey_id, Attempt.ordinal)
     )
     for row in rows:
-        tried[row.survey_id].append(Tried(*row[1:]))
+        tried[row.survey_id].append(Tried(*list(row)[1:]))
     return tried
 
 

@@ -34,7 +34,10 @@ PARTS_OF_DAY = (time(0), time(12), time(17))
 
 @dataclass(frozen=True)
 class Tried:
-    """One attempt of the survey, in the order of `ordinal`. `answered_at`: its latest answer in time, if any."""
+    """One attempt of the survey, in the order of `ordinal`.
+
+    `answered_at`: its latest answer in time, if any. `inbound`: the customer called us, so that it was no dial.
+    """
 
     channel: Channel
     state: AttemptState
@@ -44,6 +47,7 @@ class Tried:
     ended_at: datetime | None = None
     answered_at: datetime | None = None
     attempt_id: int | None = None
+    inbound: bool = False
 
 
 @dataclass(frozen=True)
@@ -148,8 +152,9 @@ def _dial(facts: SurveyFacts) -> Step | _UsedUp:
         return _dial_first(facts)
     if dials[-1].answered_at is not None and dials[-1].outcome in CUT_OFF_BY and _link_follows(facts):
         return _UsedUp("the call ended after some answers, and the link goes on from there")
-    if len(dials) >= facts.dials_per_survey:
-        return _UsedUp(f"{len(dials)} calls made")
+    made = sum(not one.inbound for one in dials)
+    if made >= facts.dials_per_survey:
+        return _UsedUp(f"{made} calls made")
     return _dial_again(facts, dials)
 
 

@@ -103,5 +103,6 @@ class Attempt(Base):
     detail: Mapped[str | None]
     provider_id: Mapped[str | None] = mapped_column(unique=True)
     token_hash: Mapped[bytes | None] = mapped_column(unique=True)
+    inbound: Mapped[bool] = mapped_column(default=False)
 
     survey: Mapped[Survey] = relationship()

@@ -46,18 +46,17 @@ def twilio(monkeypatch: pytest.MonkeyPatch) -> Twilio:
     return client
 
 
-def attempted(detection: MachineDetection, message: bool = False, phone: str = "+12125550100") -> Attempt:
+def attempted(detection: MachineDetection, message: bool = False) -> Attempt:
     attempt = dialled()
     campaign = attempt.survey.campaign
     campaign.machine_detection, campaign.voicemail_message = detection, message
-    campaign.organisation.phone = phone
     db.session.commit()
     db.session.refresh(attempt)
     return attempt
 
 
 def hook(attempt: Attempt, place: str, answered_by: str = "", **more: str) -> Webhook:
-    params = {"CallSid": SID, **({"AnsweredBy": answered_by} if answered_by else {}), **more}
+    params = {"CallSid": SID, "From": "+12125550144", **({"AnsweredBy": answered_by} if answered_by else {}), **more}
     return Webhook(f"{BASE}/ivr/attempts/{id_of(attempt)}/{place}", params)
 
 
@@ -66,20 +65,17 @@ def said(client: FlaskClient, webhook: Webhook) -> str:
 
 
 @pytest.mark.parametrize(
-    ("detection", "message", "phone", "asked"),
+    ("detection", "message", "asked"),
     [
-        (OFF, False, "+12125550100", {}),
-        (SYNC, False, "+12125550100", {"MachineDetection": "Enable"}),
-        (SYNC, True, "+12125550100", {"MachineDetection": "DetectMessageEnd"}),
-        (SYNC, True, "", {"MachineDetection": "Enable"}),
-        (ASYNC, True, "+12125550100", {"MachineDetection": "DetectMessageEnd", "AsyncAmd": "true"}),
-        (ASYNC, False, "+12125550100", {"MachineDetection": "Enable", "AsyncAmd": "true"}),
+        (OFF, False, {}),
+        (SYNC, False, {"MachineDetection": "Enable"}),
+        (SYNC, True, {"MachineDetection": "DetectMessageEnd"}),
+        (ASYNC, True, {"MachineDetection": "DetectMessageEnd", "AsyncAmd": "true"}),
+        (ASYNC, False, {"MachineDetection": "Enable", "AsyncAmd": "true"}),
     ],
 )
-def test_what_is_asked_for(
-    app: Flask, detection: MachineDetection, message: bool, phone: str, asked: dict[str, str]
-) -> None:
-    attempt = attempted(detection, message, phone)
+def test_what_is_asked_for(app: Flask, detection: MachineDetection, message: bool, asked: dict[str, str]) -> None:
+    attempt = attempted(detection, message)
     with canned() as network, pointed_at(app, network.url):
         IvrChannel().deliver(id_of(attempt))
     (post,) = network.posts
@@ -102,8 +98,8 @@ def test_people_are_asked(client: FlaskClient, answered_by: str) -> None:
         ("machine_start", False, "", Outcome.VOICEMAIL),
         ("machine_start", True, "", Outcome.VOICEMAIL),  # not at the beep: nobody would hear it
         ("machine_end_beep", False, "", Outcome.VOICEMAIL),
-        ("machine_end_beep", True, "call 2 1 2, 5 5 5, 0 1 0 0.", Outcome.VOICEMAIL),
-        ("machine_end_silence", True, "call 2 1 2, 5 5 5, 0 1 0 0.", Outcome.VOICEMAIL),
+        ("machine_end_beep", True, "call 2 1 2, 5 5 5, 0 1 4 4.", Outcome.VOICEMAIL),
+        ("machine_end_silence", True, "call 2 1 2, 5 5 5, 0 1 4 4.", Outcome.VOICEMAIL),
         ("fax", True, "", Outcome.DEAD),
     ],
 )
@@ -147,7 +143,7 @@ def test_it_is_turned_to_the_message_at_the_beep(client: FlaskClient, twilio: Tw
     ((sid, how),) = twilio.updates
     assert (sid, how["method"]) == (SID, "POST")
     document = said(client, hook(attempt, "message"))
-    assert how["url"].endswith(f"/{id_of(attempt)}/message{OVERRIDES}") and "0 1 0 0. Goodbye." in document
+    assert how["url"].endswith(f"/{id_of(attempt)}/message{OVERRIDES}") and "0 1 4 4. Goodbye." in document
 
 
 def test_where_twilio_cannot_be_asked_the_verdict_stands(client: FlaskClient, twilio: Twilio) -> None:

@@ -19,7 +19,10 @@ from survey.questionnaire import CORE
 LONG_NAME = "The Worshipful Company of Very Long Names & Sons, Incorporated in the State of Delaware"
 FACTS = twiml.Facts(LONG_NAME, "+12125550100", date(2026, 7, 8))
 LANGUAGES = wording.LANGUAGES
-FAREWELLS = ("give_up", "later", "opted_out", "wrong_person", "goodbye", "closed", "unknown")
+FAREWELLS = (
+    *("give_up", "later", "opted_out", "wrong_person", "goodbye", "closed", "unknown"),
+    *("stranger_hidden", "stranger_bye"),
+)
 KEYS = ("", *"0123456789*#")
 
 
@@ -45,6 +48,7 @@ def documents(language: str) -> Iterator[Ask | Farewell]:
             for asked in CORE:
                 yield conversation.hear(situation, Step("answer", 2, tries, language, question=asked.key), key).document
     yield from (Farewell(Prompt(key, language)) for key in FAREWELLS)
+    yield Ask((Prompt("stranger", language),), Step("menu", 0, 0, language))
 
 
 def allowed_attributes(verb: str) -> set[str]:
