@@ -15,6 +15,7 @@ from simulator.network import (
     Faults,
     HangUp,
     Heard,
+    OurNumber,
     PhoneNetwork,
     Press,
     Reaction,
@@ -26,11 +27,13 @@ from simulator.network import (
 from simulator.network import Call as NetworkCall
 from survey import clock
 from survey.db import db
-from survey.models import Attempt, AttemptEvent, AttemptState, Disposition, Outcome
+from survey.models import Attempt, AttemptEvent, AttemptState, Disposition, MachineDetection, OptOut, Outcome
 from tests.ivr.network import pointed_at
-from tests.ivr.phone import TOKEN, dialled, id_of, reloaded, values_of
+from tests.ivr.phone import BASE, TOKEN, dialled, id_of, reloaded, values_of
 
 COMPLETED = ("1", "1", "5", "4")
+OURS = "+12125550100"
+MESSAGE = "We wanted to ask how it went."
 
 
 @dataclass
@@ -67,6 +70,7 @@ def stage(app: Flask, at_noon: clock.ManualClock) -> Iterator[Stage]:
         service=WsgiTransport(app),
         behaviour=who,
         clock=clock.now,
+        numbers={OURS: OurNumber(f"{BASE}/ivr/inbound", status_callback=f"{BASE}/ivr/inbound/status")},
     )
     with RestServer(network) as server, pointed_at(app, server.url):
         made.append(Stage(app, network, at_noon))
@@ -217,3 +221,55 @@ def test_heard_is_what_was_asked(stage: Stage) -> None:
         return heard.action.partition("question=")[2].partition("#")[0]
 
     assert [asked(heard) for heard in customer.heard] == ["", "resolved", "overall", "agent"]
+
+
+@pytest.mark.parametrize("detection", [MachineDetection.SYNC, MachineDetection.ASYNC])
+@pytest.mark.parametrize("message", [False, True])
+def test_a_machine_hears_the_message_or_nothing_more(stage: Stage, detection: MachineDetection, message: bool) -> None:
+    attempt = dialled()
+    campaign = attempt.survey.campaign
+    campaign.machine_detection, campaign.voicemail_message = detection, message
+    db.session.commit()
+    stage.deliver(attempt, ring=Ring("machine", 5.0))
+    stage.let_pass()
+    row = reloaded(attempt)
+    assert (row.state, row.outcome, row.survey.is_open) == (AttemptState.ENDED, Outcome.VOICEMAIL, True)
+    heard = stage.network.transcript(row.provider_id)
+    assert (MESSAGE in heard) == message
+    assert ("press 9" in heard) == (detection is MachineDetection.ASYNC), "a person would have heard it by then"
+    assert row.billed_seconds is not None, "and the network's word on the call came"
+
+
+@pytest.mark.parametrize("detection", [MachineDetection.SYNC, MachineDetection.ASYNC])
+def test_people_are_no_machines(stage: Stage, detection: MachineDetection) -> None:
+    attempt = dialled()
+    attempt.survey.campaign.machine_detection = detection
+    db.session.commit()
+    stage.deliver(attempt, *COMPLETED)
+    stage.let_pass()
+    assert reloaded(attempt).survey.disposition is Disposition.COMPLETE
+
+
+def test_a_missed_call_is_called_back_and_answered(stage: Stage) -> None:
+    attempt = dialled()
+    attempt.survey.campaign.caller_id = OURS
+    db.session.commit()
+    theirs, survey_id = attempt.survey.customer.phone, attempt.survey_id
+    assert theirs is not None
+    stage.deliver(attempt, ring=Ring("no-answer", 20.0))
+    stage.let_pass()
+    assert reloaded(attempt).outcome is Outcome.NO_ANSWER
+    stage.network.call_in(theirs, OURS, ScriptedCustomer(COMPLETED))
+    stage.let_pass()
+    (back,) = db.session.query(Attempt).filter_by(survey_id=survey_id, inbound=True)
+    assert (back.outcome, back.survey.disposition) == (Outcome.COMPLETED, Disposition.COMPLETE)
+    assert back.billed_seconds is not None
+
+
+def test_a_stranger_calls_and_is_left_alone(stage: Stage) -> None:
+    attempt = dialled()
+    attempt.survey.campaign.caller_id = OURS
+    db.session.commit()
+    stage.network.call_in("+12125550177", OURS, ScriptedCustomer(["9"]))
+    stage.let_pass()
+    assert db.session.query(OptOut).one().kind == "phone"
