@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import hypothesis
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from hypothesis import given
+from hypothesis import strategies as st
 from twilio.request_validator import RequestValidator
+from werkzeug.datastructures import MultiDict
 
 from survey import doors
 from survey.models import AttemptState
@@ -104,3 +108,46 @@ def test_a_proxy_that_changes_host_and_scheme_does_no_harm(client: FlaskClient) 
         headers={"X-Twilio-Signature": signed(f"{BASE}/ivr/attempts/{attempt.id}/voice", params)},
     )
     assert response.status_code == 200
+
+
+NAMES = st.sampled_from(["CallSid", "Digits", "From", "To", "Called", "digits", "Empty", "A B"])
+VALUES = st.one_of(
+    st.sampled_from(["", "1", SID, "+12125550100", "é ü", "a&b=c", "#", "%2B"]), st.text("01 +%é", max_size=5)
+)
+PAIRS = st.lists(st.tuples(NAMES, VALUES), max_size=6)
+QUERIES = st.sampled_from(["", "?a=1&b=2", "?b=2&a=1", "?a=%20x&a=", "?a=+", "?q=%C3%A9"])
+PLACES_SIGNED = st.sampled_from(
+    [
+        BASE,
+        "http://survey.example.com",
+        "https://survey.example.com:443",
+        "https://survey.example.com:8443",
+        "https://x.test",
+    ]
+)
+
+
+@hypothesis.settings(max_examples=200, deadline=None, suppress_health_check=list(hypothesis.HealthCheck))
+@given(signed_for=PAIRS, data=st.data(), base=PLACES_SIGNED, queries=st.tuples(QUERIES, QUERIES), same=st.booleans())
+def test_it_is_taken_exactly_where_twilios_own_validator_takes_it(
+    client: FlaskClient,
+    signed_for: list[tuple[str, str]],
+    data: st.DataObject,
+    base: str,
+    queries: tuple[str, str],
+    same: bool,
+) -> None:
+    """Parameters missing, added, reordered, repeated and empty, another host, port, scheme or query."""
+    sent = data.draw(st.permutations(signed_for))
+    if not same:
+        sent = [pair for pair in sent if data.draw(st.booleans())] + data.draw(PAIRS)
+    path, (query_signed, query_sent) = "/ivr/attempts/999999999/status", queries
+    validator = RequestValidator(TOKEN)
+    signature = validator.compute_signature(base + path + query_signed, MultiDict(signed_for))
+    expected = validator.validate(BASE + path + query_sent, MultiDict(sent), signature)
+    response = client.post(
+        path + query_sent, data=MultiDict(sent), headers={"X-Twilio-Signature": signature}, base_url="http://10.0.0.7"
+    )
+    assert (response.status_code != 403) == expected
+    if same and base == BASE and query_signed == query_sent:
+        assert expected, "in whatever order"
