@@ -12,7 +12,7 @@ from certification.explain import explain_rule
 from console import story
 from console.scope import Scope
 from scheduler import explain as scheduling
-from scheduler.hours import DAY_NAMES
+from scheduler.hours import SHORT_DAYS
 from scheduler.sampling import fraction
 from survey.clock import iso
 from survey.commands import PoliteGroup, emit, json_option
@@ -110,8 +110,8 @@ def _zones_told(report: dict[str, Any]) -> Iterator[str]:
 
 def _campaigns_hours(report: dict[str, Any]) -> str:
     window = report["window"]
-    days = ", ".join(DAY_NAMES[day][:3] for day in sorted(window["weekdays"])) or "on no day"
-    own = "".join(f"; {DAY_NAMES[int(day)][:3]} {begins}-{ends}" for day, (begins, ends) in window["own"].items())
+    days = ", ".join(SHORT_DAYS[day] for day in sorted(window["weekdays"])) or "on no day"
+    own = "".join(f"; {SHORT_DAYS[int(day)]} {begins}-{ends}" for day, (begins, ends) in window["own"].items())
     holidays = "public holidays too" if window["on_holidays"] else "not on public holidays"
     whose = f"those of {report['campaign']}" if "campaign" in report else "the usual ones (--campaign takes another's)"
     return f"{whose}: {days} {window['from']}-{window['until']}{own}, {holidays}, by the customer's clock"

@@ -15,7 +15,9 @@ from console.scope import Scope, found
 from console.words import at_site
 from scheduler import closing, notices, spending
 from scheduler.closing import Aftermath
-from scheduler.overlaps import Overlap, overlaps
+from scheduler.eligibility import ELIGIBLE
+from scheduler.overlaps import Overlap, overlaps, sentences
+from survey import clock
 from survey.db import db
 from survey.draw_keys import SHOWN
 from survey.models import (
@@ -34,8 +36,6 @@ from survey.models import (
     Survey,
 )
 
-ELIGIBLE = (DrawReason.DRAWN, DrawReason.NOT_SELECTED)
-
 
 @dataclass(frozen=True)
 class Commitment:
@@ -52,13 +52,14 @@ class Commitment:
 class Page:
     """One campaign as the console shows it; counts are of rows in the database at the moment of reading.
 
-    `spent` on calls, in hundredths of the currency, where there is a cap.
+    `own_rates` are those in force now of agents who have one of their own, the lowest first. `spent` on calls, in
+    hundredths of the currency, where there is a cap.
     """
 
     campaign: Campaign
     commitments: list[Commitment]
     rates: list[SamplingRate]
-    agents_with_own_rate: int
+    own_rates: list[Fraction]
     draws: dict[DrawReason, int]
     dispositions: dict[Disposition, int]
     open_surveys: int
@@ -103,6 +104,11 @@ class Page:
         return " and ".join([", ".join(kinds[:-1]), kinds[-1]] if kinds[1:] else kinds)
 
     @property
+    def shared_calls(self) -> list[str]:
+        """Which other campaigns could ask about its calls, and who has those, in sentences."""
+        return [told for told, _ in sentences(self.overlaps)]
+
+    @property
     def now(self) -> list[str]:
         """What happens now that it is closed; nothing before."""
         left = self.left
@@ -144,8 +150,8 @@ def read(campaign: Campaign) -> Page:
     return Page(
         campaign=campaign,
         commitments=_commitments(campaign.id),
-        rates=[rate for rate in rates if rate.agent_id is None],
-        agents_with_own_rate=len({rate.agent_id for rate in rates if rate.agent_id is not None}),
+        rates=_in_force([rate for rate in rates if rate.agent_id is None]),
+        own_rates=_own_rates(rates),
         draws=_draws(campaign.id),
         dispositions={key: count for key, count in surveys.items() if key is not None},
         open_surveys=surveys.get(None, 0),
@@ -159,11 +165,8 @@ def read(campaign: Campaign) -> Page:
 
 
 def _notes(campaign: Campaign) -> list[str]:
-    """Of a draft all there is to know before its launch, of the others that contact is stopped."""
-    if campaign.state is CampaignState.CLOSED:
-        return []
-    found = notices.notes(campaign) if campaign.state is CampaignState.DRAFT else notices.stopped()
-    return [note.told for note in found if note.about != "overlap"]
+    """Of a draft all there is to know before its launch, of a launched one what keeps its calls from being placed."""
+    return [] if campaign.state is CampaignState.CLOSED else [note.told for note in notices.standing(campaign)]
 
 
 def rows(within: Scope) -> Sequence[Row[Any]]:
@@ -193,9 +196,26 @@ def _rates(campaign_id: int) -> list[SamplingRate]:
         db.session.scalars(
             select(SamplingRate)
             .where(SamplingRate.campaign_id == campaign_id)
-            .order_by(SamplingRate.in_force_from.desc(), SamplingRate.id.desc())
+            .order_by(SamplingRate.in_force_from.desc(), SamplingRate.published_at.desc(), SamplingRate.id.desc())
         )
     )
+
+
+def _in_force(rates: Sequence[SamplingRate]) -> list[SamplingRate]:
+    """Of several rates published for one moment the last one, which holds; `rates` are the latest first."""
+    found: dict[datetime, SamplingRate] = {}
+    for rate in rates:
+        found.setdefault(rate.in_force_from, rate)
+    return list(found.values())
+
+
+def _own_rates(rates: Sequence[SamplingRate]) -> list[Fraction]:
+    """Each agent's own rate in force now, in order; `rates` are the latest first."""
+    now, found = clock.now(), dict[int, Fraction]()
+    for rate in rates:
+        if rate.agent_id is not None and rate.in_force_from <= now:
+            found.setdefault(rate.agent_id, rate.rate)
+    return sorted(found.values())
 
 
 def _draws(campaign_id: int) -> dict[DrawReason, int]:

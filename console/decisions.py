@@ -10,12 +10,15 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import joinedload
 
 from console.scope import Scope
-from survey import breakers
+from survey import breakers, channel_trouble, settings
+from survey.clock import iso
 from survey.db import db
 from survey.models import Campaign, CampaignState, Channel, Draw, DrawReason, ImportRecord, Period, Programme
 
 LOOK_BACK = timedelta(days=7)
 ENDS_SOON = timedelta(days=14)
+# Then a day is over everywhere on earth.
+DAY_LASTS = timedelta(hours=12)
 CHANNELS_AT_REST = {Channel.IVR: "No calls are placed", Channel.WEB: "No emails are sent"}
 
 
@@ -39,7 +42,9 @@ def read(within: Scope, now: datetime, stuck: int) -> list[Item]:
                 "The scheduler's sweep settles them by the network's own list. If they stay, run flask doctor.",
             )
         )
+    items += _channels_not_set_up(within)
     items += _channels_left_alone(now)
+    items += _channels_failing(now)
     items += _overdue_assessments(within, now)
     items += _campaigns(within, now)
     items += _without_roster(within, now)
@@ -54,6 +59,31 @@ def _channels_left_alone(now: datetime) -> Iterator[Item]:
             f"{CHANNELS_AT_REST[breaker.channel]} since {breaker.opened_at:%H:%M} UTC: {breaker.reason}.",
             f"Nothing is lost: what is due waits, and one is tried {again}. If it goes on, run flask doctor.",
         )
+
+
+def _channels_not_set_up(within: Scope) -> Iterator[Item]:
+    """Settings that this machine lacks for the campaigns that are launched and not closed."""
+    campaigns = db.session.scalars(
+        select(Campaign).where(
+            within.holds(Campaign.organisation_id), Campaign.state.not_in([CampaignState.DRAFT, CampaignState.CLOSED])
+        )
+    ).all()
+    for channel in Channel:
+        using = [one for one in campaigns if channel in channel_trouble.used_by(one)]
+        told = channel_trouble.not_set(channel, using, settings.current()) if using else None
+        if told is not None:
+            yield Item(f"{told}.", "Set it where the workers run, and start them again. flask doctor checks it.")
+
+
+def _channels_failing(now: datetime) -> Iterator[Item]:
+    """What failed lately and has not worked since, and is not left alone yet."""
+    for breaker in channel_trouble.lately(now).values():
+        if breaker.opened_at is None and breaker.failed_at is not None:
+            last_try = channel_trouble.LAST_TRY[breaker.channel]
+            yield Item(
+                f"{last_try[:1].upper()}{last_try[1:]} failed at {iso(breaker.failed_at)}: {breaker.reason}.",
+                "It is tried again by itself. If it goes on, run flask doctor.",
+            )
 
 
 def _overdue_assessments(within: Scope, now: datetime) -> Iterator[Item]:
@@ -85,13 +115,22 @@ def _campaigns(within: Scope, now: datetime) -> Iterator[Item]:
                 campaign.id,
             )
         elif campaign.state is CampaignState.DRAFT:
-            yield Item(f"{campaign.name} is a draft.", "Check it, then run flask campaigns launch.", campaign.id)
+            yield _draft(campaign, now)
         elif campaign.ends_on <= (now + ENDS_SOON).date():
             yield Item(
                 f"{campaign.name} ends on {campaign.ends_on:%d %b %Y}.",
                 "Sampling has to stay open throughout a period: launch its successor in time.",
                 campaign.id,
             )
+
+
+def _draft(campaign: Campaign, now: datetime) -> Item:
+    if campaign.ends_on >= (now - DAY_LASTS).date():
+        return Item(f"{campaign.name} is a draft.", "Check it, then run flask campaigns launch.", campaign.id)
+    over = f"{campaign.name} is a draft, and its last day, {campaign.ends_on:%d %b %Y}, is over."
+    return Item(
+        over, "Give it later days (flask campaigns change), or delete it (flask campaigns delete).", campaign.id
+    )
 
 
 def _without_roster(within: Scope, now: datetime) -> Iterator[Item]:

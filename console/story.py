@@ -19,6 +19,7 @@ from sqlalchemy.orm import joinedload
 from console import counting, words
 from console.scope import Scope, found
 from scheduler.explain import explain_plan
+from scheduler.undecided import why_undecided
 from survey import clock
 from survey.calendars import Deadline, deadline
 from survey.clock import iso
@@ -31,6 +32,7 @@ from survey.models import (
     AttemptState,
     Call,
     Campaign,
+    CampaignState,
     Draw,
     DrawReason,
     Outcome,
@@ -75,6 +77,7 @@ class Page:
     counting: counting.Counting | None
     phone: str | None
     email: str | None
+    undecided: str | None
     moments: list[Moment] = field(default_factory=list)
 
     @property
@@ -97,8 +100,15 @@ def read(within: Scope, call_id: int) -> Page:
     call = _call(within, call_id)
     draw, survey, campaign, response = _fate(call_id)
     attempts = _attempts(survey)
+    undecided = why_undecided(call) if draw is None else None
     moments = [*_of_call(call), *_of_draw(draw, campaign), *_of_survey(survey, response)]
-    moments += [*_of_attempts(attempts), *_of_events(attempts), *_of_answers(survey), *_of_the_plan(call_id)]
+    moments += [
+        *_of_attempts(attempts, campaign),
+        *_without_draw(undecided),
+        *_of_events(attempts),
+        *_of_answers(survey),
+        *_of_the_plan(call_id),
+    ]
     customer = call.customer
     return Page(
         call=call,
@@ -110,6 +120,7 @@ def read(within: Scope, call_id: int) -> Page:
         counting=counting.of(survey, bool(response and response.complete)) if survey else None,
         phone=masked(customer.phone) if customer and customer.phone else None,
         email=masked_email(customer.email) if customer and customer.email else None,
+        undecided=undecided,
         moments=sorted(moments, key=lambda moment: (moment.at, moment.order)),
     )
 
@@ -213,6 +224,11 @@ def _of_draw(draw: Draw | None, campaign: Campaign | None) -> Iterator[Moment]:
     yield Moment(draw.decided_at, 3, title, why, facts)
 
 
+def _without_draw(undecided: str | None) -> Iterator[Moment]:
+    if undecided is not None:
+        yield Moment(clock.now(), PLAN_ORDER, "Not gone through a draw", undecided)
+
+
 def _of_survey(survey: Survey | None, response: Response | None) -> Iterator[Moment]:
     if survey is None:
         return
@@ -235,14 +251,16 @@ def _of_survey(survey: Survey | None, response: Response | None) -> Iterator[Mom
         yield Moment(response.derived_at, 31, "The response was derived", text, facts)
 
 
-def _of_attempts(attempts: Iterable[Attempt]) -> Iterator[Moment]:
+def _of_attempts(attempts: Iterable[Attempt], campaign: Campaign | None) -> Iterator[Moment]:
+    over = campaign is not None and campaign.state is CampaignState.CLOSED
     for attempt in attempts:
         name = f"Attempt {attempt.ordinal}, {words.say(attempt.channel).lower()}"
         if attempt.started_at:
             facts = (("Why then", attempt.reason),) if attempt.reason else ()
             yield Moment(attempt.started_at, 10, f"{name}: begun", facts=facts)
         elif attempt.state is not AttemptState.CANCELLED:
-            yield Moment(attempt.due_at, 10, f"{name}: planned", attempt.reason, status=attempt.state)
+            text = "It will not take place: the campaign is closed." if over else attempt.reason
+            yield Moment(attempt.due_at, 10, f"{name}: planned", text, status=attempt.state)
         if attempt.ended_at:
             yield _end_of(attempt, name)
 

@@ -10,6 +10,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from certification import words as certification_words
+from scheduler.hours import SHORT_DAYS
 from scheduler.words import DRAW_REASONS
 from survey import questionnaire
 from survey.models import AttemptState, CampaignState, Channel, Decision, Disposition, DrawReason, ImportKind, Outcome
@@ -97,7 +98,6 @@ IMPORT_KINDS: Mapping[ImportKind, str] = {
     ImportKind.RESPONSES: "Answers",
     ImportKind.TOTALS: "Control totals",
 }
-WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 # Members of different enums with one value are equal to each other, so both tables go by the enum first.
 NAMES: Mapping[type[StrEnum], Mapping[Any, str]] = {
@@ -182,7 +182,7 @@ def day(value: date) -> str:
 
 
 def weekday(value: date) -> str:
-    return WEEKDAYS[value.weekday()]
+    return SHORT_DAYS[value.weekday()]
 
 
 def percent(rate: Fraction | float | None, line: Fraction | None = None) -> str:
@@ -198,8 +198,8 @@ def weekdays(numbers: list[int]) -> str:
     """Mon–Sat for a run of days, otherwise their names: Mon, Wed."""
     days = sorted(numbers)
     if len(days) > 2 and days == list(range(days[0], days[-1] + 1)):
-        return f"{WEEKDAYS[days[0]]}–{WEEKDAYS[days[-1]]}"
-    return ", ".join(WEEKDAYS[number] for number in days)
+        return f"{SHORT_DAYS[days[0]]}–{SHORT_DAYS[days[-1]]}"
+    return ", ".join(SHORT_DAYS[number] for number in days)
 
 
 def answer(value: str, question: str) -> str:

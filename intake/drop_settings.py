@@ -14,11 +14,12 @@ from sqlalchemy import select
 from intake.calls import CallOptions
 from intake.formats import FORMATS
 from intake.mapping import CallMapping, DateOrder, read_mapping
-from intake.toml_files import fault_told, read_toml
+from intake.toml_files import fault_told
 from intake.totals import TotalsOptions
 from survey.db import db
 from survey.errors import InputError
 from survey.models import Organisation, Site
+from survey.toml_files import read_toml
 
 SETTINGS_FILE = "intake.toml"
 

@@ -11,10 +11,11 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, field_validator, model_validator
 
 from intake.discreet import columns_told
-from intake.toml_files import faults, read_toml
+from intake.toml_files import faults
 from intake.values import duration_unit_known
 from survey.calendars import known_zone
 from survey.errors import AftercallError, InputError
+from survey.toml_files import read_toml
 
 CALL_FIELDS = (
     "external_id",

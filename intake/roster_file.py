@@ -16,9 +16,10 @@ from intake.discreet import columns_told
 from intake.file_names import check_name
 from intake.formats import open_table
 from intake.rows import RowFault
-from intake.toml_files import faults, read_toml
+from intake.toml_files import faults
 from survey.calendars import known_country, known_zone
 from survey.errors import AftercallError, InputError
+from survey.toml_files import read_toml
 
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 TABLES = ("organisation", "sites", "supervisors", "agents")

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 from urllib.parse import urlencode
 
+from ivr.hearing import NOT_UNDERSTOOD
 from survey.models import Outcome
 from survey.questionnaire import Question, next_question, questions
 
@@ -202,7 +203,7 @@ def hear(situation: Situation, step: Step, key: str, at: int = 0, second_key_ms:
 
 def _came_too_soon(situation: Situation, step: Step, key: str, at: int, second_key_ms: int) -> bool:
     wants_out = step.place == "menu" and key == OPT_OUT
-    if not key or wants_out or situation.finished or (_asked(situation, step) is None and step.place == "answer"):
+    if not key or wants_out or situation.finished or (asked_at(situation, step) is None and step.place == "answer"):
         return False
     return step.number in situation.ignored or (step.key_at > 0 and 0 <= at - step.key_at < second_key_ms)
 
@@ -233,7 +234,7 @@ def _hear_menu(situation: Situation, step: Step, key: str) -> Turn:
 
 
 def _hear_answer(situation: Situation, step: Step, key: str) -> Turn:
-    asked = _asked(situation, step)
+    asked = asked_at(situation, step)
     if asked is None:
         return Turn(None, _following(situation, step))
     value = value_of(asked, key)
@@ -259,16 +260,19 @@ def _again(situation: Situation, step: Step, key: str) -> Turn:
     if step.tries >= MOST_TRIES:
         return _farewell("give_up", step.language, Ended(Outcome.NO_INPUT))
     document = _same(situation, replace(step, number=step.number + 1, tries=step.tries + 1))
-    complaint = Prompt("invalid" if key else "no_input", step.language)
+    complaint = Prompt(_COMPLAINTS.get(key, "invalid"), step.language)
     return Turn(None, replace(document, prompts=(complaint, Prompt("help", step.language), *document.prompts)))
 
 
+_COMPLAINTS = {"": "no_input", NOT_UNDERSTOOD: "not_understood"}
+
+
 def _same(situation: Situation, step: Step) -> Ask:
-    asked = _asked(situation, step)
+    asked = asked_at(situation, step)
     return _menu(situation, step) if asked is None else _ask(asked, step)
 
 
-def _asked(situation: Situation, step: Step) -> Question | None:
+def asked_at(situation: Situation, step: Step) -> Question | None:
     """The question asked at a step; None at the menu, or where the questionnaire has none of that key."""
     return next((q for q in questions(situation.questionnaire) if q.key == step.question), None)
 

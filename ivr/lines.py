@@ -57,6 +57,7 @@ def _line_of() -> Select[tuple[object, ...]]:
             attempts_.provider_id,
             campaigns.questionnaire,
             campaigns.languages,
+            campaigns.speech,
             surveys.language,
             surveys.deadline,
             surveys.disposition,
@@ -142,7 +143,7 @@ def find(attempt_id: int, *, locked: bool = False) -> Line | None:
         past_deadline=clock.now() >= row.deadline,
         ignored=frozenset(row.ignored or ()),
     )
-    facts = Facts(row.name, row.phone, _last_day(row.deadline, row.time_zone), row.relay)
+    facts = Facts(row.name, row.phone, _last_day(row.deadline, row.time_zone), row.relay, row.speech)
     steps_taken = 1 + max(-1 if row.last_step is None else row.last_step, *situation.ignored, -1)
     return Line(asking, situation, facts, steps_taken, row.state, row.outcome, row.provider_id, row.disposition)
 

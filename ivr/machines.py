@@ -49,7 +49,7 @@ def hears_a_message(answered_by: str) -> bool:
 
 
 def may_leave_message(attempt_id: int, call_sid: str = "") -> bool:
-    """Whether this attempt is to leave a message on a machine: the campaign has one, and no other call left it before."""
+    """Whether this attempt is to leave the campaign's message on a machine: no other call for the survey left it."""
     survey_id = select(Attempt.survey_id).where(Attempt.id == attempt_id).scalar_subquery()
     left = (
         select(AttemptEvent.id)

@@ -22,12 +22,16 @@ from survey.questionnaire import FALLBACK_LANGUAGE
 
 @dataclass(frozen=True)
 class Facts:
-    """What the prompts speak of: who is calling, how to reach them, the survey's last day, and who is listening."""
+    """What the prompts speak of: who is calling, how to reach them, the survey's last day, and who is listening.
+
+    `speech`: answers may be said as well as keyed.
+    """
 
     organisation: str
     phone: str
     last_day: date
     relay: bool = False
+    speech: bool = False
 
 
 # For prompts that speak of no survey.
@@ -40,7 +44,7 @@ def render(document: Ask | Farewell, facts: Facts, url_of: Callable[[Step], str]
         return farewell([] if document.prompt is None else [document.prompt], facts)
     response = VoiceResponse()
     gather = response.gather(
-        input="dtmf",
+        input="dtmf speech" if facts.speech else "dtmf",
         action=url_of(document.step),
         method="POST",
         timeout=document.wait * (2 if facts.relay else 1),
@@ -48,9 +52,18 @@ def render(document: Ask | Farewell, facts: Facts, url_of: Callable[[Step], str]
         # With no finishing key, # arrives as a digit: it goes back. Silence must arrive too, to be answered with help.
         finish_on_key="",
         action_on_empty_result=True,
+        **(_speech(document) if facts.speech else {}),
     )
     _say(gather, document.prompts, facts)
     return str(response)
+
+
+def _speech(document: Ask) -> dict[str, str]:
+    """What Twilio needs to understand a short answer: its language, when it is over, and the words to expect."""
+    language = document.prompts[-1].language
+    words = wording.spoken_words(language).items()
+    hints = {phrase for name, phrases in words if name != "filler" for phrase in phrases}
+    return {"language": wording.voice(language).locale, "speech_timeout": "auto", "hints": ", ".join(sorted(hints))}
 
 
 def hang_up_on_unknown(language: str = FALLBACK_LANGUAGE) -> str:

@@ -9,7 +9,7 @@ from urllib.parse import quote
 from flask import Blueprint, Response, abort, request
 from twilio.request_validator import RequestValidator
 
-from ivr import conversation, lines, machines, outcomes, records, twiml, urls
+from ivr import conversation, hearing, lines, machines, outcomes, records, twiml, urls
 from ivr.conversation import Step, Turn
 from ivr.lines import Line
 from survey import attempts, clock, doors, settings
@@ -142,7 +142,14 @@ def _hear(attempt_id: int, place: Literal["menu", "answer"]) -> Response:
     if line is None:
         return hang_up()
     step = conversation.read_step(place, request.args, line.situation)
-    key, now_ms = request.form.get("Digits", ""), int(clock.now().timestamp() * 1000)
+    form = request.form
+    key = form.get("Digits", "") or hearing.key_of(
+        form.get("SpeechResult", ""),
+        form.get("Confidence", ""),
+        step.language,
+        conversation.asked_at(line.situation, step),
+    )
+    now_ms = int(clock.now().timestamp() * 1000)
     return play(line, conversation.hear(line.situation, step, key, now_ms, settings.current().second_key_ms))
 
 

@@ -34,6 +34,12 @@ def voice(language: str) -> Voice:
     return Voice(entry["voice"], entry["locale"])
 
 
+def spoken_words(language: str) -> dict[str, list[str]]:
+    """How each digit, and each answer that has words of its own, is said; `filler` are words that mean nothing."""
+    words: dict[str, list[str]] = _texts(language)["spoken"]
+    return words
+
+
 def day_pattern(language: str) -> str:
     """How a day is spoken, as a CLDR date pattern."""
     return str(_texts(language)["day"])

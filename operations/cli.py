@@ -12,6 +12,7 @@ from survey import audit, embedded, standstill
 from survey.clock import iso
 from survey.commands import PoliteGroup, command, emit, json_option
 from survey.db import db
+from survey.models import Standstill
 from survey.settings import current
 
 
@@ -20,16 +21,34 @@ from survey.settings import current
 @click.option("--lift", is_flag=True, help="Let contact go on.")
 @json_option
 def stop(reason: str, lift: bool, as_json: bool) -> None:
+    before = standstill.in_force()
     standing = standstill.lift(audit.COMMAND_LINE) if lift else standstill.begin(audit.COMMAND_LINE, reason)
-    report = {"stopped": standing.in_force, "since": standing.begun_at, "by": standing.begun_by}
+    report = {
+        "stopped": standing.in_force,
+        "since": standing.begun_at,
+        "by": standing.begun_by,
+        "reason": standing.reason,
+        "already": before is not None and not lift,
+    }
     said = ["Contact goes on with the next tick."]
     if standing.in_force:
         said = [
-            f"Contact is stopped since {iso(standing.begun_at)}. Calls already ringing end by themselves.",
+            _stopped_before(before, reason)
+            if before
+            else f"Contact is stopped since {iso(standing.begun_at)}. Calls already ringing end by themselves.",
             "Draws and answers go on. To let contact go on: flask stop --lift",
         ]
+    if before is not None and not lift and reason:
+        audit.record(audit.COMMAND_LINE, "contact stopped again", standing, reason=reason)
     db.session.commit()
     emit(report, said, as_json)
+
+
+def _stopped_before(stop: Standstill, reason: str) -> str:
+    """What to say to whoever stops what is stopped."""
+    why = f"for this reason: {stop.reason}" if stop.reason else "without a reason"
+    kept = " The reason given now stands in the audit trail only." if reason else ""
+    return f"Contact was stopped already, since {iso(stop.begun_at)} by {stop.begun_by}, {why}.{kept}"
 
 
 @command("doctor", help="Check every outside part; say what is wrong and how to mend it.")

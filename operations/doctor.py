@@ -20,7 +20,7 @@ from flask import current_app
 from sqlalchemy import Select, func, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from survey import breakers, clock, standstill
+from survey import breakers, channel_trouble, clock, standstill
 from survey.calendars import table_version
 from survey.clock import iso
 from survey.db import db
@@ -114,15 +114,7 @@ def migrations(_settings: Settings) -> Finding:
 
 def phone_network(settings: Settings) -> Finding:
     """Whether the phone network's API can be reached; the account itself is proved by the first call."""
-    missing = [
-        name
-        for name, value in (
-            ("TWILIO_ACCOUNT_SID", settings.twilio_account_sid),
-            ("TWILIO_AUTH_TOKEN", settings.twilio_auth_token.get_secret_value()),
-            ("TWILIO_FROM", settings.twilio_from),
-        )
-        if not value
-    ]
+    missing = channel_trouble.unset(Channel.IVR, settings)
     if missing:
         return Finding("phone network", False, f"not set up: set {', '.join(missing)}")
     place = _place(settings.twilio_api_base or "https://api.twilio.com", {"https": 443, "http": 80})
@@ -183,7 +175,7 @@ def contact(_settings: Settings) -> Finding:
     if stop is None:
         return Finding("contact", True, "is not stopped")
     why = f" ({stop.reason})" if stop.reason else ""
-    says = f"nobody is contacted, anywhere, since {iso(stop.begun_at)}{why}: to go on, run flask stop --lift"
+    says = f"is stopped everywhere since {iso(stop.begun_at)}, by {stop.begun_by}{why}. To go on: flask stop --lift"
     return Finding("contact", True, says, warning=True)
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import date, time
 from fractions import Fraction
 from pathlib import Path
@@ -15,13 +14,17 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError, 
 
 from scheduler import plan_faults
 from scheduler.hours import Window
-from scheduler.plan_fields import Clock, Country, Day, Money, Name, Rate, Weekday, Whole, listed, no_truth
+from scheduler.plan_faults import PlanFaults
+from scheduler.plan_fields import Clock, Country, Day, Entry, Hours, Money, Name, Rate, Weekday, Whole, listed
 from scheduler.ringing import rings_anywhere
-from scheduler.sampling import checked_plan
+from scheduler.sampling import check_total
 from survey.errors import InputError
 from survey.models import Channel, MachineDetection, Sampling
 from survey.questionnaire import LANGUAGES, QUESTIONNAIRES
+from survey.toml_files import read_toml
 
+# A rule between fields goes by the fields that it is about.
+Rule = tuple[str, ...]
 FINEST_RATE = 10**9
 LOWEST, HIGHEST = Fraction(1, 100), Fraction(1)
 MOST_MONEY = 10**12
@@ -50,7 +53,7 @@ class CampaignPlan(BaseModel):
     sampling: Sampling = Sampling.FIXED
     rate_floor: Rate = LOWEST
     rate_ceiling: Rate = HIGHEST
-    channel_plan: list[dict[str, Any]] = [{"share": [1, 1], "channels": ["ivr", "web"]}]
+    channel_plan: list[Entry] = Field([{"share": [1, 1], "channels": ["ivr", "web"]}], min_length=1)
     questionnaire: str = "core-1"
     languages: list[str] = ["en"]
     min_talk_seconds: Whole = Field(10, ge=0, le=86_400)
@@ -58,7 +61,7 @@ class CampaignPlan(BaseModel):
     call_from: Clock = time(9)
     call_until: Clock = time(20)
     call_weekdays: list[Weekday] = [0, 1, 2, 3, 4, 5]
-    hours_by_weekday: dict[Weekday, tuple[Clock, Clock]] = {}
+    hours_by_weekday: dict[Weekday, Hours] = {}
     call_on_holidays: StrictBool = False
     calls_need_consent: StrictBool = False
     dials_per_survey: Whole = Field(3, ge=1, le=10)
@@ -66,6 +69,7 @@ class CampaignPlan(BaseModel):
     ring_seconds: Whole = Field(25, ge=15, le=60)
     machine_detection: MachineDetection = MachineDetection.OFF
     voicemail_message: StrictBool = False
+    speech: StrictBool = False
     caller_id: str | None = None
     caller_ids: dict[Country, str] = {}
     calls_per_second: Whole = Field(1, ge=1, le=100)
@@ -77,13 +81,11 @@ class CampaignPlan(BaseModel):
     target_supervisor: Whole = Field(200, ge=0, le=1_000_000)
     target_site: Whole = Field(800, ge=0, le=1_000_000)
 
-    @field_validator("channel_plan", mode="before")
+    @field_validator("channel_plan")
     @classmethod
-    def _shares_add_up(cls, plan: Any) -> Any:
-        for entry in plan if isinstance(plan, list) else ():
-            if isinstance(entry, dict):
-                no_truth(entry.get("share"))
-        return listed(lambda: checked_plan(plan))
+    def _shares_add_up(cls, plan: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        listed(lambda: check_total(plan))
+        return plan
 
     @field_validator("rate", "rate_floor", "rate_ceiling")
     @classmethod
@@ -100,16 +102,6 @@ class CampaignPlan(BaseModel):
         if hour.tzinfo is not None:
             raise ValueError("must have no offset: it is the customer's own time")
         return hour
-
-    @field_validator("hours_by_weekday")
-    @classmethod
-    def _own_hours_are_the_customers(cls, own: dict[int, tuple[time, time]]) -> dict[int, tuple[time, time]]:
-        for begins, ends in own.values():
-            if begins.tzinfo is not None or ends.tzinfo is not None:
-                raise ValueError("must have no offset: it is the customer's own time")
-            if ends <= begins:
-                raise ValueError(f"{ends:%H:%M} is not after {begins:%H:%M}")
-        return own
 
     @field_validator("languages")
     @classmethod
@@ -185,12 +177,23 @@ def columns_of(values: Mapping[str, Any]) -> dict[str, Any]:
     return columns
 
 
-def checked(values: Mapping[str, Any], where: str = "campaign") -> CampaignPlan:
-    """The plan of these values; raises InputError with every fault listed, within the fields and between them."""
-    plan, faults = _looked_through(values)
-    if faults or plan is None:
-        raise InputError("; ".join(faults), where=where, how="Correct it and try again.")
+def checked(
+    values: Mapping[str, Any], where: str = "campaign", more: Sequence[str] = (), left: Collection[Rule] = ()
+) -> CampaignPlan:
+    """The plan of these values; raises PlanFaults with every fault listed, within the fields and between them.
+
+    `more` are faults that the caller has found, by what there is. The rules `left` may stay broken.
+    """
+    plan, faults = _looked_through(values, left)
+    if faults or more or plan is None:
+        raise PlanFaults([*faults, *more], where)
     return plan
+
+
+def sound(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the values that are right by themselves, as a plan has them."""
+    plan, _ = _fields_of(values)
+    return {name: getattr(plan, name) for name in plan.model_fields_set & set(values)}
 
 
 def unchecked(values: Mapping[str, Any]) -> CampaignPlan:
@@ -198,18 +201,28 @@ def unchecked(values: Mapping[str, Any]) -> CampaignPlan:
     return CampaignPlan(**values)
 
 
-def _looked_through(values: Mapping[str, Any]) -> tuple[CampaignPlan | None, list[str]]:
+def broken(plan: CampaignPlan) -> list[Rule]:
+    """The rules between fields that the plan breaks: those made after it was."""
+    return [fields for fields, _ in _rules_broken(plan)]
+
+
+def _looked_through(values: Mapping[str, Any], left: Collection[Rule]) -> tuple[CampaignPlan | None, list[str]]:
     """The plan, and what is wrong with it. Where fields are wrong, the rules between the others are looked at still."""
+    plan, found = _fields_of(values)
+    faults = [plan_faults.fault(one, CampaignPlan.model_fields) for one in found]
+    told = list(dict.fromkeys(faults)) + _between(plan, {str(one["loc"][0]) for one in found}, left)
+    return (None if found else plan), told
+
+
+def _fields_of(values: Mapping[str, Any]) -> tuple[CampaignPlan, Sequence[Mapping[str, Any]]]:
+    """A plan of the fields that are right by themselves, and what is wrong with the others."""
     try:
-        plan = CampaignPlan(**values)
+        return CampaignPlan(**values), []
     except ValidationError as error:
         found = error.errors()
-        wrong = {str(one["loc"][0]) for one in found}
-        sound = {name: value for name, value in values.items() if name not in wrong}
-        stand_in = CampaignPlan(**dict(_STAND_IN) | sound)
-        faults = [plan_faults.fault(one, CampaignPlan.model_fields) for one in found]
-        return None, list(dict.fromkeys(faults)) + _between(stand_in, wrong)
-    return plan, _between(plan, set())
+    wrong = {str(one["loc"][0]) for one in found}
+    right = {name: value for name, value in values.items() if name not in wrong}
+    return CampaignPlan(**dict(_STAND_IN) | right), found
 
 
 # For required fields that are wrong or missing, so that the others can be compared with each other.
@@ -223,12 +236,12 @@ _STAND_IN: Mapping[str, Any] = {
 }
 
 
-def _between(plan: CampaignPlan, wrong: set[str]) -> list[str]:
-    """The faults between fields, but for rules that involve one of the `wrong` fields."""
-    return [f"{told}" for fields, told in _rules_broken(plan) if wrong.isdisjoint(fields)]
+def _between(plan: CampaignPlan, wrong: set[str], left: Collection[Rule]) -> list[str]:
+    """The faults between fields, but for rules that are `left` alone or involve one of the `wrong` fields."""
+    return [told for fields, told in _rules_broken(plan) if fields not in left and wrong.isdisjoint(fields)]
 
 
-def _rules_broken(plan: CampaignPlan) -> Iterator[tuple[tuple[str, ...], str]]:
+def _rules_broken(plan: CampaignPlan) -> Iterator[tuple[Rule, str]]:
     """Each rule between fields that the plan breaks: the fields it is about, and what is said."""
     begins, ends = plan.call_from, plan.call_until
     if plan.ends_on < plan.starts_on:
@@ -248,7 +261,7 @@ def _rules_broken(plan: CampaignPlan) -> Iterator[tuple[tuple[str, ...], str]]:
     yield from _never_ringing(plan)
 
 
-def _rates_broken(plan: CampaignPlan) -> Iterator[tuple[tuple[str, ...], str]]:
+def _rates_broken(plan: CampaignPlan) -> Iterator[tuple[Rule, str]]:
     if plan.rate_floor > plan.rate_ceiling:
         told = f"rate_floor: {plan.rate_floor} is above rate_ceiling, {plan.rate_ceiling} (lower the floor)"
         yield ("rate_floor", "rate_ceiling"), told
@@ -259,7 +272,7 @@ def _rates_broken(plan: CampaignPlan) -> Iterator[tuple[tuple[str, ...], str]]:
                 yield (name, "sampling"), told
 
 
-def _never_ringing(plan: CampaignPlan) -> Iterator[tuple[tuple[str, ...], str]]:
+def _never_ringing(plan: CampaignPlan) -> Iterator[tuple[Rule, str]]:
     """Calls alone, in hours in which no phone may ring in any country: such a campaign could never ask anybody."""
     fields = ("channel_plan", "call_from", "call_until", "call_weekdays", "hours_by_weekday")
     sound = plan.call_until > plan.call_from and plan.call_weekdays
@@ -273,11 +286,18 @@ def _never_ringing(plan: CampaignPlan) -> Iterator[tuple[tuple[str, ...], str]]:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """The values of a campaign file; raises InputError when it is not readable or not TOML."""
-    try:
-        with path.open("rb") as file:
-            return tomllib.load(file)
-    except OSError as error:
-        raise InputError(f"cannot be read ({error.strerror})", where=str(path)) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"is not TOML: {error}", where=str(path)) from None
+    """The values of a campaign file; raises InputError when it is not readable, not TOML, or a roster."""
+    values = read_toml(path)
+    tables = [name for name in _OF_ROSTERS if isinstance(values.get(name), dict) or _is_of_tables(values.get(name))]
+    if tables:
+        how = f"Give the campaign's own file; a roster is imported: flask roster import {path.name}"
+        raise InputError("is a roster, not a campaign", where=path.name, how=how)
+    return values
+
+
+# What rosters have tables of (see docs/intake.md); a campaign names its organisation and sites only.
+_OF_ROSTERS = ("organisation", "sites", "supervisors", "agents", "assignments")
+
+
+def _is_of_tables(value: object) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(one, dict) for one in value)

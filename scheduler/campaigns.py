@@ -14,12 +14,14 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
-from scheduler import campaign_plan, changes, drawing
+from scheduler import campaign_places, campaign_plan, changes, drawing
 from scheduler.campaign_plan import CampaignPlan
 from scheduler.changes import Change
+from scheduler.drawing import DrawReport
 from scheduler.frame import waits_for_draw
+from scheduler.plan_faults import PlanFaults
 from survey import attempts, audit, clock, turns
 from survey.calendars import day_start, deadline
 from survey.db import db
@@ -43,19 +45,21 @@ LAUNCHED = (CampaignState.SCHEDULED, CampaignState.ACTIVE, CampaignState.PAUSED)
 def create(values: Mapping[str, Any], *, actor: str, where: str = "campaign") -> Campaign:
     """Makes a draft of `values` (the fields of CampaignPlan; organisation and sites by their keys). Flushes.
 
-    Raises InputError with every fault listed, NotFound for an unknown organisation or site, Refused for a key in use.
+    Raises PlanFaults with every fault listed, an unknown organisation or site among them; Refused for a key in use,
+    also where it differs from one only in case.
     """
-    try:
-        plan = campaign_plan.checked(values, where)
-    except InputError as fault:
-        raise InputError("; ".join([fault.what, *_unknown(values)]), where=where, how=fault.how) from None
-    organisation = _organisation(plan)
-    if db.session.scalar(
-        select(Campaign.id).where(Campaign.organisation_id == organisation.id, Campaign.key == plan.key)
-    ):
-        raise Refused(f"campaign {plan.key!r} exists already", where=where, how="Choose another key.")
+    plan = campaign_plan.checked(values, where, campaign_places.unknown(values))
+    organisation = campaign_places.organisation_of(plan.organisation)
+    taken = db.session.scalars(
+        select(Campaign.key)
+        .where(Campaign.organisation_id == organisation.id, func.lower(Campaign.key) == plan.key.lower())
+        .order_by(Campaign.key != plan.key)
+    ).first()
+    if taken is not None:
+        same = "" if taken == plan.key else f", and {plan.key!r} is told from it by capital letters alone"
+        raise Refused(f"campaign {taken!r} exists already{same}", where=where, how="Choose another key.")
     campaign = Campaign(organisation_id=organisation.id, **plan.columns())
-    campaign.sites = _sites(plan, organisation)
+    campaign.sites = campaign_places.sites_of(plan.sites, organisation)
     db.session.add(campaign)
     db.session.flush()
     audit.record(actor, "campaign created", campaign, key=campaign.key)
@@ -70,8 +74,8 @@ def create_from_file(path: Path, *, actor: str) -> Campaign:
 def change(campaign: Campaign, values: Mapping[str, Any], *, actor: str, where: str = "campaign") -> list[Change]:
     """Changes fields of a draft, or of a launched campaign what may still be changed; returns what that comes to.
 
-    Organisation and key may be named, but stay. The list is empty for a draft, of which everything may change. Raises
-    InputError with every fault listed, Refused for a closed campaign or a field that is fixed at the launch.
+    Organisation and key may be named, but stay; of a draft everything else may change. Raises InputError with every
+    fault listed, Refused for a closed campaign or a field that is fixed at the launch.
     """
     _locked(campaign)
     before = _as_written(campaign)
@@ -81,16 +85,29 @@ def change(campaign: Campaign, values: Mapping[str, Any], *, actor: str, where: 
     if campaign.state is CampaignState.CLOSED:
         raise Refused(f"campaign {campaign.key!r} is closed", where=where, how="Launch another one.")
     if campaign.state is not CampaignState.DRAFT:
-        made = changes.changes_of(campaign, before, values, where)
+        made = _changes_of(campaign, before, values, where)
         changes.apply(campaign, made, actor=actor)
         return made
-    plan = campaign_plan.checked(changes.written_anew(before, values), where)
+    anew = changes.written_anew(before, values)
+    old, plan = campaign_plan.unchecked(before), campaign_plan.checked(anew, where, campaign_places.unknown(anew))
     for column, value in plan.columns().items():
         setattr(campaign, column, value)
-    campaign.sites = _sites(plan, campaign.organisation)
+    campaign.sites = campaign_places.sites_of(plan.sites, campaign.organisation)
     db.session.flush()
     audit.record(actor, "campaign changed", campaign, fields=sorted(values))
-    return []
+    differing = [name for name in CampaignPlan.model_fields if getattr(old, name) != getattr(plan, name)]
+    return [Change(name, getattr(old, name), getattr(plan, name)) for name in differing]
+
+
+def _changes_of(campaign: Campaign, before: Mapping[str, Any], values: Mapping[str, Any], where: str) -> list[Change]:
+    """What `values` change of a launched campaign; where some are wrong, those that are fixed are told with them."""
+    try:
+        return changes.changes_of(campaign, before, values, where)
+    except PlanFaults as found:
+        told = f"is fixed since the launch (leave it out: the campaign is {campaign.state})"
+        old, new = campaign_plan.sound(before), campaign_plan.sound(values)
+        fixed = [name for name in new if name not in changes.OPEN_FIELDS and new[name] != old.get(name)]
+        raise PlanFaults([*found.faults, *(f"{name}: {told}" for name in sorted(fixed))], where) from None
 
 
 def delete(campaign: Campaign, *, actor: str) -> None:
@@ -156,7 +173,13 @@ def launch(campaign: Campaign, *, actor: str, key: bytes | None = None) -> DrawK
 def pause(campaign: Campaign, *, actor: str) -> None:
     """Stops contact within a tick; calls are still drawn. Raises Refused unless the campaign is active."""
     _locked(campaign)
-    _require(campaign, "pause", CampaignState.ACTIVE)
+    how = ""
+    if campaign.state is CampaignState.SCHEDULED:
+        how = (
+            f"It asks about no call before its first day, {campaign.starts_on}: pause it from then on, or close it for"
+            f" good: flask campaigns close {campaign.key}"
+        )
+    _require(campaign, "pause", CampaignState.ACTIVE, how=how)
     campaign.state = CampaignState.PAUSED
     db.session.flush()
     audit.record(actor, "campaign paused", campaign)
@@ -176,14 +199,22 @@ def resume(campaign: Campaign, *, actor: str) -> None:
     audit.record(actor, "campaign resumed", campaign)
 
 
-def close(campaign: Campaign, *, actor: str) -> None:
+def close(campaign: Campaign, *, actor: str) -> DrawReport:
     """Draws what has come in, then stops draw and contact for good. Open surveys run to their deadlines, links working.
 
     The key is revealed when the last of them has closed. Raises Refused unless the campaign is launched and not closed:
     the draw sees to it, and takes the locks in its own order. Refused too while a call cannot be decided, because its
-    customer is just being called about another: closed, the campaign would leave it undecided for ever.
+    customer is just being called about another: closed, the campaign would leave it undecided for ever. Returns what
+    was drawn.
     """
-    drawing.draw_campaign(campaign)
+    if campaign.state is CampaignState.DRAFT:
+        raise Refused(
+            f"campaign {campaign.key!r} is a draft, which asks nobody",
+            how=f"To be rid of it: flask campaigns delete {campaign.key}",
+        )
+    if campaign.state is CampaignState.CLOSED:
+        raise Refused(f"campaign {campaign.key!r} is closed already")
+    drawn = drawing.draw_campaign(campaign)
     if campaign.launched_at is not None and waits_for_draw(campaign, campaign.launched_at):
         raise Refused(
             f"campaign {campaign.key!r} has calls that cannot be decided yet: their customers are just being called",
@@ -193,6 +224,7 @@ def close(campaign: Campaign, *, actor: str) -> None:
     campaign.state = CampaignState.CLOSED
     db.session.flush()
     audit.record(actor, "campaign closed", campaign)
+    return drawn
 
 
 def begin_due() -> int:
@@ -272,7 +304,9 @@ def find(name: str) -> Campaign:
         query = query.where(Organisation.key == owner)
     found = db.session.scalars(query.order_by(Campaign.id)).all()
     if not found:
-        raise NotFound(f"no campaign {name!r}", how="flask campaigns list shows them.")
+        near = db.session.scalars(select(Campaign.key).where(func.lower(Campaign.key) == key.lower())).first()
+        meant = f"Did you mean {near}? " if near not in (None, key) else ""
+        raise NotFound(f"no campaign {name!r}", how=f"{meant}flask campaigns list shows them.")
     if len(found) > 1:
         raise InputError(f"several organisations have a campaign {key!r}", how="Name it as ORGANISATION/KEY.")
     return found[0]
@@ -292,44 +326,15 @@ def _locked(campaign: Campaign) -> None:
     db.session.refresh(campaign, with_for_update={"key_share": True, "of": Campaign})
 
 
-def _require(campaign: Campaign, act: str, *states: CampaignState) -> None:
+def _require(campaign: Campaign, act: str, *states: CampaignState, how: str = "") -> None:
     if campaign.state not in states:
         allowed = " or ".join(states)
-        raise Refused(f"campaign {campaign.key!r} is {campaign.state}; only {allowed} ones can be {act}{_ED[act]}")
+        raise Refused(
+            f"campaign {campaign.key!r} is {campaign.state}; only {allowed} ones can be {act}{_ED[act]}", how=how
+        )
 
 
-_ED = {"launch": "ed", "pause": "d", "resume": "d", "close": "d"}
-
-
-def _organisation(plan: CampaignPlan) -> Organisation:
-    found = db.session.scalar(select(Organisation).where(Organisation.key == plan.organisation))
-    if found is None:
-        raise NotFound(f"no organisation {plan.organisation!r}", where="organisation", how="Import its roster first.")
-    return found
-
-
-def _unknown(values: Mapping[str, Any]) -> list[str]:
-    """What is said of an organisation or sites that there are not, beside faults that keep a plan from being made."""
-    key, sites = values.get("organisation"), values.get("sites")
-    if not isinstance(key, str) or not key:
-        return []
-    owner = db.session.scalar(select(Organisation.id).where(Organisation.key == key))
-    if owner is None:
-        return [f"organisation: there is no {key!r} (import its roster first)"]
-    named = [one for one in sites if isinstance(one, str)] if isinstance(sites, list) else []
-    known = set(db.session.scalars(select(Site.key).where(Site.organisation_id == owner, Site.key.in_(named))))
-    missing = sorted(set(named) - known)
-    return [f"sites: there is no {', '.join(missing)} (import the roster first)"] if missing else []
-
-
-def _sites(plan: CampaignPlan, organisation: Organisation) -> list[Site]:
-    found = db.session.scalars(
-        select(Site).where(Site.organisation_id == organisation.id, Site.key.in_(plan.sites)).order_by(Site.id)
-    ).all()
-    missing = set(plan.sites) - {site.key for site in found}
-    if missing:
-        raise NotFound(f"no site {', '.join(sorted(missing))}", where="sites", how="Import the roster first.")
-    return list(found)
+_ED = {"launch": "ed", "pause": "d", "resume": "d"}
 
 
 def _as_written(campaign: Campaign) -> dict[str, Any]:

@@ -6,7 +6,7 @@ and with which questions is fixed at the launch. Contact may change at once; a r
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
@@ -38,7 +38,7 @@ OPEN_FIELDS = {
     **dict.fromkeys(("target_agent", "target_supervisor", "target_site"), TARGETS),
     **dict.fromkeys(("call_from", "call_until", "call_weekdays", "hours_by_weekday", "call_on_holidays"), CONTACT),
     **dict.fromkeys(("dials_per_survey", "dials_per_number", "ring_seconds", "caller_id", "caller_ids"), CONTACT),
-    **dict.fromkeys(("machine_detection", "voicemail_message"), CONTACT),
+    **dict.fromkeys(("machine_detection", "voicemail_message", "speech"), CONTACT),
     **dict.fromkeys(("calls_per_second", "live_calls", "emails_per_minute", "reminders", "spend_cap"), CONTACT),
 }
 
@@ -62,18 +62,21 @@ class Change:
     @property
     def told(self) -> tuple[str, str]:
         """The two values as people read them."""
-        read = _money if self.field == "spend_cap" else told
+        read = READ.get(self.field, told)
         return read(self.before), read(self.after)
 
 
 def changes_of(campaign: Campaign, before: Mapping[str, Any], values: Mapping[str, Any], where: str) -> list[Change]:
     """What `values` would change of a launched campaign that is written down as `before`; nothing is changed yet.
 
-    A rate is compared with the latest that was published. Raises InputError for a value that cannot be, and for a last
-    day that is over; Refused for what stays fixed.
+    A rate is compared with the latest that was published. What the campaign breaks of rules made after it was is left
+    alone, unless `values` name it. Raises InputError for a value that cannot be, and for a last day that is over;
+    Refused for what stays fixed.
     """
     before = dict(before) | {"rate": _latest_rate(campaign)}
-    old, new = campaign_plan.unchecked(before), campaign_plan.checked(written_anew(before, values), where)
+    old = campaign_plan.unchecked(before)
+    left = [rule for rule in campaign_plan.broken(old) if values.keys().isdisjoint(rule)]
+    new = campaign_plan.checked(written_anew(before, values), where, left=left)
     differing = [name for name in campaign_plan.CampaignPlan.model_fields if getattr(old, name) != getattr(new, name)]
     fixed = [name for name in differing if name not in OPEN_FIELDS]
     if fixed:
@@ -158,6 +161,13 @@ def _money(value: Fraction | None) -> str:
     return "none" if value is None else f"{int(value * 100) // 100:,}.{int(value * 100) % 100:02}"
 
 
+def _ways(plan: Iterable[Mapping[str, Any]]) -> str:
+    return "; ".join(f"{Fraction(*entry['share'])}: {', then '.join(entry['channels'])}" for entry in plan)
+
+
+READ: Mapping[str, Callable[[Any], str]] = {"spend_cap": _money, "channel_plan": _ways}
+
+
 def _latest_rate(campaign: Campaign) -> Fraction:
     """The rate for all that was published last, in force or still to come; else the campaign's own."""
     latest = db.session.scalars(
@@ -185,19 +195,21 @@ def _check_last_day(campaign: Campaign, ends_on: date, where: str) -> None:
             how="Launch another campaign for the days to come.",
         )
     if ends_on > campaign.ends_on and (others := _launched_for_then(campaign, ends_on)):
+        free = max(campaign.ends_on, min(other.starts_on for other in others) - timedelta(days=1))
+        keys = ", ".join(other.key for other in others)
         raise Refused(
-            f"ends_on: {', '.join(others)} was launched for calls of days up to {ends_on} at a site of this one, which,"
-            " being launched first, would take them",
+            f"ends_on: calls of days after {free} and up to {ends_on} at a site of this campaign are asked about by"
+            f" {keys}, launched later; this one, being launched first, would take them",
             where=where,
-            how="Close it, or let this campaign end before its first day.",
+            how=f"{'Keep' if free == campaign.ends_on else 'Give'} {free} or an earlier day, or close {keys}.",
         )
 
 
-def _launched_for_then(campaign: Campaign, ends_on: date) -> list[str]:
-    """The keys of campaigns launched later, open, at one of the sites, for days after this one's last."""
+def _launched_for_then(campaign: Campaign, ends_on: date) -> list[Campaign]:
+    """The campaigns launched later, open, at one of the sites, for days after this one's last."""
     return list(
         db.session.scalars(
-            select(Campaign.key)
+            select(Campaign)
             .where(
                 *meeting(campaign, campaign.ends_on + timedelta(days=1), ends_on),
                 tuple_(Campaign.launched_at, Campaign.id) > tuple_(campaign.launched_at, campaign.id),

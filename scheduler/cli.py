@@ -9,10 +9,12 @@ from typing import Any
 import click
 from flask import current_app
 
-from scheduler import campaigns, clockwork, closing, described, dispatch, drawing, funnel, held_back, notices
+from scheduler import campaigns, clockwork, described, dispatch, drawing, funnel, held_back, notices
 from scheduler.changes import Change
+from scheduler.close_cli import close_command
 from scheduler.drawing import DrawReport
 from scheduler.forecast.cli import forecast_command
+from scheduler.funnel import brief
 from scheduler.jobs import Queue
 from scheduler.rates_cli import rates_command
 from scheduler.replay import report
@@ -44,7 +46,7 @@ def create(file: Path, as_json: bool) -> None:
     told, lines = _noted(made)
     db.session.commit()
     done = f"Draft {made.organisation.key}/{made.key} made. Next: flask campaigns launch {made.key}"
-    emit(_brief(made) | told, [done, *lines], as_json)
+    emit(brief(made) | told, [done, *lines], as_json)
 
 
 @campaigns_group.command("change")
@@ -55,13 +57,13 @@ def create(file: Path, as_json: bool) -> None:
 def change(campaign: str, file: Path, dry_run: bool, as_json: bool) -> None:
     """Change a campaign to what FILE (TOML) says; fields it does not name stay as they are.
 
-    A draft may change in everything, a launched campaign only in how customers are contacted, its name, its last day,
-    and its rates for calls to come.
+    A draft may change in everything but its organisation and key, a launched campaign only in how customers are
+    contacted, its name, its last day, and its rates for calls to come.
     """
     found = campaigns.find(campaign)
     made = campaigns.change_from_file(found, file, actor=COMMAND_LINE)
     noted, note_lines = _noted(found)
-    told, lines = _brief(found) | noted, [*_changed(found, made, dry_run), *note_lines]
+    told, lines = brief(found) | noted, [*_changed(found, made, dry_run), *note_lines]
     if dry_run:
         db.session.rollback()
     else:
@@ -71,16 +73,14 @@ def change(campaign: str, file: Path, dry_run: bool, as_json: bool) -> None:
 
 def _changed(campaign: Campaign, made: list[Change], dry_run: bool) -> Iterator[str]:
     name = f"{campaign.organisation.key}/{campaign.key}"
-    if campaign.state is CampaignState.DRAFT:
-        yield f"Draft {name} {'would be' if dry_run else 'is'} changed."
-        return
     if not made:
-        yield f"{name} is as the file says already."
+        yield f"{name} is as the file says already: nothing {'would change' if dry_run else 'changes'}."
         return
     yield f"{name} ({campaign.state}) {'would change' if dry_run else 'changes'}:"
     for one in made:
-        told = _change(one)
-        yield f"  {one.field}: {told['before']} -> {told['after']}, from {told['from']} ({one.touches})"
+        told, draft = _change(one), campaign.state is CampaignState.DRAFT
+        when = "" if draft else f", from {told['from']} ({one.touches})"
+        yield f"  {one.field}: {told['before']} -> {told['after']}{when}"
 
 
 def _change(one: Change) -> dict[str, Any]:
@@ -97,7 +97,7 @@ def launch(campaign: str, as_json: bool) -> None:
     found = campaigns.find(campaign)
     key = campaigns.launch(found, actor=COMMAND_LINE)
     noted, note_lines = _noted(found)
-    told = _brief(found) | {"key_sha256": key.sha256} | noted
+    told = brief(found) | {"key_sha256": key.sha256} | noted
     db.session.commit()
     lines = [f"{found.key} is {found.state}.", *note_lines, *described.commitment(key.sha256)]
     emit(told, lines, as_json)
@@ -109,7 +109,7 @@ def launch(campaign: str, as_json: bool) -> None:
 def delete(campaign: str, as_json: bool) -> None:
     """Delete a draft for good. What was launched is closed, not deleted."""
     found = campaigns.find(campaign)
-    told = _brief(found) | {"deleted": True}
+    told = brief(found) | {"deleted": True}
     campaigns.delete(found, actor=COMMAND_LINE)
     db.session.commit()
     name = f"{told['organisation']}/{told['campaign']}"
@@ -129,21 +129,13 @@ def _act(name: str, act: Any, explanation: str) -> None:
     def command(campaign: str, as_json: bool) -> None:
         found = campaigns.find(campaign)
         act(found, actor=COMMAND_LINE)
-        told, lines = _brief(found), [f"{found.key} is {found.state}."]
-        if found.state is CampaignState.CLOSED:
-            left = closing.aftermath(found)
-            told, lines = told | left.as_dict(), [*lines, *closing.lines(left)]
+        told = brief(found)
         db.session.commit()
-        emit(told, lines, as_json)
+        emit(told, [f"{found.key} is {found.state}."], as_json)
 
 
 _act("pause", campaigns.pause, "Stop contact; calls are still drawn.")
 _act("resume", campaigns.resume, "Go on after a pause.")
-_act(
-    "close",
-    campaigns.close,
-    "Stop draw and contact for good; the draw key is revealed when the last survey has closed.",
-)
 
 
 @campaigns_group.command("show")
@@ -162,7 +154,7 @@ def list_(as_json: bool) -> None:
     rows = db.session.query(Campaign).order_by(Campaign.organisation_id, Campaign.starts_on, Campaign.id).all()
     lines = [f"{c.organisation.key}/{c.key}  {c.state}  {c.starts_on} to {c.ends_on}  {c.name}" for c in rows]
     emit(
-        [_brief(row) for row in rows],
+        [brief(row) for row in rows],
         lines or ["No campaigns yet. Make one with flask campaigns create FILE."],
         as_json,
     )
@@ -231,17 +223,6 @@ def _queue() -> Queue:
     return queue
 
 
-def _brief(campaign: Campaign) -> dict[str, Any]:
-    return {
-        "organisation": campaign.organisation.key,
-        "campaign": campaign.key,
-        "name": campaign.name,
-        "state": campaign.state.value,
-        "starts_on": campaign.starts_on,
-        "ends_on": campaign.ends_on,
-    }
-
-
 def _report(report: DrawReport) -> dict[str, Any]:
     return {
         "campaign": report.campaign,
@@ -255,14 +236,14 @@ def _report(report: DrawReport) -> dict[str, Any]:
 
 def _lines(told: dict[str, Any]) -> list[str]:
     lines = [
-        *(f"! {stopped}" for stopped in told["stopped"]),
+        *(f"! {note['told']}" for note in told["notes"]),
         f"{told['organisation']}/{told['campaign']}: {told['name']} ({told['state']})",
         f"{told['starts_on']} to {told['ends_on']}, sites {', '.join(told['sites'])}",
         *described.lines(told["settings"]),
     ]
     if told["draw_key"]:
         lines += described.key_lines(told["draw_key"], f"{told['organisation']}/{told['campaign']}")
-    lines += [f"Overlaps campaign {one['campaign']}. {one['told']}" for one in told["overlaps"]]
+    lines += told["overlaps_told"]
     lines += told["closing"]["told"] if told["closing"] else []
     lines.append(f"{told['calls']} calls, {told['eligible']} eligible, {told['drawn']} drawn")
     lines.append(f"  calls: {told['calls_are']}.")
@@ -285,6 +266,7 @@ def _reasons(counts: dict[str, int]) -> list[str]:
     return [*(["  drawn:", *drawn] if drawn else []), *(["  not drawn:", *rest] if rest else [])]
 
 
+campaigns_group.add_command(close_command)
 campaigns_group.add_command(rates_command)
 campaigns_group.add_command(forecast_command)
 

@@ -56,8 +56,11 @@ def _closed_early(campaign: Campaign) -> bool:
     )
 
 
-def sentences(left: Aftermath, until: str) -> list[str]:
-    """What happens now, in sentences; `until` is the last deadline as the reader is used to see it."""
+def sentences(left: Aftermath, until: str, *, foretold: bool = False) -> list[str]:
+    """What happens now, in sentences; `until` is the last deadline as the reader is used to see it.
+
+    `foretold`: it is not closed yet, only asked about.
+    """
     told = ["No call is drawn for it any more, and nobody is called or emailed for it."]
     if left.open_surveys:
         are = "1 survey is" if left.open_surveys == 1 else f"{left.open_surveys:,} surveys are"
@@ -71,13 +74,16 @@ def sentences(left: Aftermath, until: str) -> list[str]:
         told += ["No survey is open: its numbers, and what it adds to standings, are final.", key]
     told.append("Certificates are decided on the days announced for their periods, as before.")
     if left.early is not None:
+        before = f"It was closed before its last day, {left.early}, was over"
+        if foretold:
+            before = f"Its last day, {left.early}, is not over"
         told.append(
-            f"It was closed before its last day, {left.early}, was over: an announced period with days from now on has"
+            f"{before}: an announced period with days from now on has"
             " no sampling by it on those, and may certify nobody for that."
         )
     return told
 
 
-def lines(left: Aftermath) -> list[str]:
+def lines(left: Aftermath, *, foretold: bool = False) -> list[str]:
     """The sentences for the command line."""
-    return sentences(left, "" if left.last_deadline is None else iso(left.last_deadline))
+    return sentences(left, "" if left.last_deadline is None else iso(left.last_deadline), foretold=foretold)

@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from fractions import Fraction
 from itertools import groupby
 from typing import Any
+from urllib.parse import urlsplit
 
 from scheduler import spending
+from scheduler.hours import SHORT_DAYS
 from scheduler.planning import window_of
 from scheduler.rates import rates_of
 from survey import clock
@@ -15,7 +17,6 @@ from survey.clock import iso
 from survey.models import Campaign, Channel, Sampling
 from survey.settings import current
 
-WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 CHANNELS = {Channel.IVR: "phone", Channel.WEB: "email and web"}
 
 
@@ -41,6 +42,7 @@ def settings(campaign: Campaign) -> dict[str, Any]:
         "ring_seconds": campaign.ring_seconds,
         "machine_detection": campaign.machine_detection.value,
         "voicemail_message": campaign.voicemail_message,
+        "speech": campaign.speech,
         "caller_id": campaign.caller_id,
         "caller_ids": campaign.caller_ids,
         "calls_per_second": campaign.calls_per_second,
@@ -63,6 +65,8 @@ def _rates(campaign: Campaign) -> dict[str, Any]:
     agents = [each for each in rates.by_agent if each is not None]
     own = [rates.in_force(agent, now) for agent in agents if rates.by_agent[agent][0][0] <= now]
     coming = sorted({since for rows in rates.by_agent.values() for since, _ in rows if since > now})
+    # Of several published for one moment the last one holds.
+    new_for_all = sorted({since for since, _ in rates.by_agent.get(None, ()) if since > now})
     of_targets = campaign.sampling is Sampling.TARGET
     return {
         "for_all": str(rates.in_force(None, now)),
@@ -72,6 +76,7 @@ def _rates(campaign: Campaign) -> dict[str, Any]:
         "lowest": str(min(own)) if own else None,
         "highest": str(max(own)) if own else None,
         "new_from": iso(coming[0]) if coming else None,
+        "new_for_all": [{"from": iso(at), "rate": str(rates.in_force(None, at))} for at in new_for_all],
     }
 
 
@@ -99,9 +104,11 @@ def _rate_facts(told: dict[str, Any]) -> Iterator[tuple[str, str]]:
     rates, targets = told["rates"], told["targets"]
     coming = f"; new ones hold from {rates['new_from']}" if rates["new_from"] else ""
     if told["sampling"] == Sampling.FIXED:
+        coming = "".join(f"; {_rate(one['rate'])} from {one['from']}" for one in rates["new_for_all"])
         yield "rate", f"{_rate(rates['for_all'])} for all{coming}"
     else:
-        yield "rates", f"set every Monday for each agent, from {_rate(rates['floor'])} to {_rate(rates['ceiling'])}"
+        span = f"from {_rate(rates['floor'])} to {_rate(rates['ceiling'])}"
+        yield "rates", f"set for each agent, {span}, once a whole week of calls is in, and then every Monday"
         own = "all "
         if rates["agents"]:
             own = f"{rates['agents']} agents from {_rate(rates['lowest'])} to {_rate(rates['highest'])}, the others "
@@ -148,7 +155,7 @@ def _hours(by_day: dict[str, list[str]]) -> str:
     numbered = [(day - place, span, day) for place, (day, span) in enumerate(days)]
     told = []
     for (_, span), group in groupby(numbered, key=lambda one: one[:2]):
-        names = [WEEKDAYS[day] for _, _, day in group]
+        names = [SHORT_DAYS[day] for _, _, day in group]
         told.append(f"{names[0] if len(names) == 1 else f'{names[0]}-{names[-1]}'} {span}")
     return ", ".join(told)
 
@@ -195,12 +202,22 @@ WHAT_FOR = "It binds the draw to a key chosen before the first call, so that nob
 
 def commitment(sha256: str) -> list[str]:
     """What to do with the hash of the draw key, just after the launch."""
+    page = f"{current().public_base_url}/registry/draws"
+    where = f"Anybody can read it at {page}"
+    if this_machine_only(current().public_base_url):
+        where = f"It stands at {page}, for anybody to read once PUBLIC_BASE_URL is an address that others can open"
     return [
         f"The SHA-256 of its draw key is {sha256}.",
         WHAT_FOR,
-        f"Anybody can read it at {current().public_base_url}/registry/draws; the key is shown there after the close.",
+        f"{where}; the key is shown there after the close.",
         "Give it now, dated, to those who are to check the draw: then they need not trust this page.",
     ]
+
+
+def this_machine_only(url: str) -> bool:
+    """Whether nobody else can open pages of this address."""
+    host = urlsplit(url).hostname or ""
+    return host == "localhost" or host == "::1" or host.startswith("127.")
 
 
 def key_lines(key: dict[str, Any], campaign: str) -> list[str]:

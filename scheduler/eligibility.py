@@ -65,6 +65,10 @@ def why_not_called(consents: bool | None, needed: bool) -> str | None:
 FROM_THE_CALL = (DrawReason.INTERNAL, DrawReason.UNANSWERED, DrawReason.TOO_SHORT, DrawReason.NO_AGENT)
 
 
+# What the draw says of calls that could be asked about, once chance has decided.
+ELIGIBLE = (DrawReason.DRAWN, DrawReason.NOT_SELECTED)
+
+
 def reason_against(facts: CallFacts) -> DrawReason | None:
     """Why the call may not be asked about, the first reason in a fixed order; None when it may (quarantine aside)."""
     if facts.internal:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from fractions import Fraction
@@ -11,14 +12,17 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import select
 
 from scheduler import campaigns, dispatch, hours, planning, policy, sampling
+from survey import channel_trouble, settings
+from survey.attempts import WAITING
 from survey.calendars import Calendar, deadline, known_country, known_zone, table_version
 from survey.clock import iso
 from survey.db import db
 from survey.errors import InputError
-from survey.models import Attempt, CampaignState, Standstill, Survey
+from survey.models import Attempt, CampaignState, Channel, Standstill, Survey
 from survey.phones import canonical, masked, zones_of
 
 LOOK_AHEAD = timedelta(days=14)
+THINGS = {Channel.IVR: "call", Channel.WEB: "email"}
 
 
 def explain_hours(
@@ -120,13 +124,58 @@ def explain_plan(call_id: int, now: datetime) -> Outlook | None:
     if survey is None:
         return None
     if survey.closed_at is None:
-        text = _next(policy.next_step(planning.facts_as_of(survey, now)))
-        return Outlook(now, "What comes next", text + _held_up(survey))
+        return Outlook(now, "What comes next", " ".join(_coming(survey, planning.facts_as_of(survey, now))))
     return _why_no_more(survey, survey.closed_at) if survey.closed_at >= survey.deadline else None
 
 
-def _next(step: policy.Step) -> str:
+def _coming(survey: Survey, facts: policy.SurveyFacts) -> Iterator[str]:
+    """What comes next of an open survey, and what is in its way, in sentences."""
+    step = policy.next_step(facts)
+    waiting = [one for one in facts.tried if one.state in WAITING]
+    if survey.campaign.state is CampaignState.CLOSED and (waiting or not isinstance(step, policy.Nothing)):
+        yield "The campaign is closed: nobody is contacted any more."
+        yield from (
+            f"The {THINGS[one.channel]} planned for {iso(one.due_at or facts.now)} will not take place."
+            for one in waiting
+        )
+        return
+    yield _next(step, bool(waiting))
+    for one in waiting:
+        yield from _hours_now(one, facts)
+    yield from _held_up(survey)
+    yield from _trouble(survey, {one.channel for one in waiting} | _channel_of(step), facts.now)
+
+
+def _hours_now(attempt: policy.Tried, facts: policy.SurveyFacts) -> Iterator[str]:
+    """That a planned call has to wait for the hours, which may have been changed since it was planned."""
+    if attempt.channel is not Channel.IVR or facts.phone is None:
+        return
+    due_at = max(attempt.due_at or facts.now, facts.now)
+    legal = hours.next_allowed(facts.phone, due_at, facts.last_moment, facts.window, facts.site_zone)
+    if legal is None:
+        yield "By the calling hours as they are now it may not begin any more before the deadline."
+    elif legal > due_at:
+        yield f"By the calling hours as they are now it may not begin before {iso(legal)}, and is put off till then."
+
+
+def _channel_of(step: policy.Step) -> set[Channel]:
+    if isinstance(step, policy.Dial):
+        return {Channel.IVR}
+    return {Channel.WEB} if isinstance(step, policy.Mail) else set()
+
+
+def _trouble(survey: Survey, channels: Collection[Channel], now: datetime) -> Iterator[str]:
+    """What is known to keep the channels that come next from working."""
+    failed = channel_trouble.lately(now) if channels else {}
+    for channel in sorted(channels):
+        for told in channel_trouble.warnings(channel, survey.campaign, failed, settings.current()):
+            yield f"But {told}."
+
+
+def _next(step: policy.Step, waiting: bool) -> str:
     match step:
+        case policy.Nothing(reason) if waiting:
+            return f"{reason[:1].upper()}{reason[1:]}."
         case policy.Nothing(reason):
             return f"Nothing new is planned: {reason}."
         case policy.Wait(plan_at, reason):
@@ -137,12 +186,12 @@ def _next(step: policy.Step) -> str:
             return f"An email at {iso(due_at)}, once the scheduler gets to it: {reason}."
 
 
-def _held_up(survey: Survey) -> str:
+def _held_up(survey: Survey) -> Iterator[str]:
     """What keeps the scheduler from doing so."""
     if db.session.scalar(select(Standstill.id).where(Standstill.in_force)) is not None:
-        return " All contact is stopped."
-    state = survey.campaign.state
-    return "" if state is CampaignState.ACTIVE else f" The campaign is {state}: nothing begins."
+        yield "All contact is stopped."
+    elif survey.campaign.state is not CampaignState.ACTIVE:
+        yield f"The campaign is {survey.campaign.state}: nothing begins."
 
 
 def _why_no_more(survey: Survey, closed_at: datetime) -> Outlook | None:

@@ -7,12 +7,11 @@ from typing import Any
 from sqlalchemy import func, select
 
 from scheduler import closing, described, notices
-from scheduler.overlaps import overlaps
+from scheduler.eligibility import ELIGIBLE
+from scheduler.overlaps import overlaps, sentences
 from survey.clock import iso
 from survey.db import db
 from survey.models import Attempt, AttemptState, Campaign, CampaignState, Draw, DrawKey, DrawReason, Response, Survey
-
-ELIGIBLE = (DrawReason.DRAWN, DrawReason.NOT_SELECTED)
 
 
 def show(campaign: Campaign) -> dict[str, Any]:
@@ -21,6 +20,7 @@ def show(campaign: Campaign) -> dict[str, Any]:
     surveys = _counts(
         select(Survey.disposition, func.count()).where(Survey.campaign_id == campaign.id).group_by(Survey.disposition)
     )
+    met = overlaps(campaign)
     return {
         "organisation": campaign.organisation.key,
         "campaign": campaign.key,
@@ -34,6 +34,7 @@ def show(campaign: Campaign) -> dict[str, Any]:
         "closed_at": None if campaign.closed_at is None else iso(campaign.closed_at),
         "draw_key": _key(campaign),
         "stopped": [note.told for note in notices.stopped()],
+        "notes": [note.as_dict() for note in notices.standing(campaign)],
         "settings": described.settings(campaign),
         "closing": closing.aftermath(campaign).as_dict() if campaign.state is CampaignState.CLOSED else None,
         "calls_are": described.whose_calls(campaign),
@@ -44,7 +45,20 @@ def show(campaign: Campaign) -> dict[str, Any]:
         "surveys": surveys,
         "attempts": _attempts(campaign),
         "responses": _responses(campaign),
-        "overlaps": [one.as_dict() for one in overlaps(campaign)],
+        "overlaps": [one.as_dict() for one in met],
+        "overlaps_told": [told for told, _ in sentences(met)],
+    }
+
+
+def brief(campaign: Campaign) -> dict[str, Any]:
+    """What commands say of any campaign they have to do with."""
+    return {
+        "organisation": campaign.organisation.key,
+        "campaign": campaign.key,
+        "name": campaign.name,
+        "state": campaign.state.value,
+        "starts_on": campaign.starts_on,
+        "ends_on": campaign.ends_on,
     }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -13,9 +13,11 @@ from sqlalchemy.orm import joinedload
 
 from scheduler import hours, spending
 from scheduler.claiming import LIVE_CALLS, ahead
+from scheduler.described import money
 from scheduler.pacing import free_turns, step_of
 from scheduler.planning import window_of
-from survey import breakers, clock, standstill
+from scheduler.words import TO_LIFT, stop_told
+from survey import breakers, channel_trouble, clock, settings, standstill
 from survey.clock import iso
 from survey.db import db
 from survey.models import (
@@ -34,6 +36,7 @@ from survey.models import (
 )
 
 NAMES = {Channel.IVR: "calls", Channel.WEB: "emails"}
+NO_HOURS_LEFT = "The customer who is first has no calling hours left before the deadline."
 Line = tuple[int, Channel]
 
 
@@ -58,7 +61,8 @@ class Held:
     """How a campaign stands after a tick, over one channel or (None) as a whole.
 
     `due` attempts, or surveys to be planned, are not handed out; `handed_out` were. `next_at` is when something can go
-    again, None where that hangs on a person or on calls that end.
+    again, None where that hangs on a person or on calls that end. `warning` says what is known to be wrong with one of
+    the campaign's channels: over it nothing may go out even when its time comes.
     """
 
     campaign: str
@@ -68,6 +72,7 @@ class Held:
     reason: Reason
     says: str
     next_at: datetime | None = None
+    warning: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -106,11 +111,16 @@ def read(claimed: Collection[int]) -> list[Held]:
     counts = _counts(now, claimed, list(surveys))
     stop = standstill.in_force()
     left_alone = {breaker.channel: breaker for breaker in breakers.open_now()}
+    failed = channel_trouble.lately(now)
     held: list[Held] = []
     for campaign in campaigns:
         of = {channel: counts.get((campaign.id, channel), _Count()) for channel in Channel}
         whole = _as_a_whole(campaign, of, surveys[campaign.id], stop)
-        held += [whole] if whole else _by_channel(campaign, of, surveys[campaign.id], left_alone, now)
+        if whole is not None:
+            held.append(whole)
+        else:
+            lines = list(_by_channel(campaign, of, surveys[campaign.id], left_alone, now))
+            held += _warned(campaign, lines, failed)
     return held
 
 
@@ -121,7 +131,22 @@ def told(held: Sequence[Held]) -> list[str]:
     return [
         f"{one.campaign}{f', {NAMES[one.channel]}' if one.channel else ''}: {_first_up(one.says)}"
         + (f" Next: {iso(one.next_at)}." if one.next_at else "")
+        + (f" Beware: {one.warning}" if one.warning else "")
         for one in held
+    ]
+
+
+def _warned(campaign: Campaign, lines: Sequence[Held], failed: channel_trouble.Breakers) -> list[Held]:
+    """The same lines, each channel's known trouble told with its own line, or where it has none with the last one."""
+    told = [one.channel for one in lines]
+    notes: list[list[str]] = [[] for _ in lines]
+    for channel in sorted(channel_trouble.used_by(campaign)):
+        at = told.index(channel) if channel in told else -1
+        if lines[at].channel is not channel or lines[at].reason is not Reason.FAILING:
+            notes[at] += channel_trouble.warnings(channel, campaign, failed, settings.current())
+    return [
+        replace(line, warning=f"{'; '.join(found)}. flask doctor checks it." if found else "")
+        for line, found in zip(lines, notes, strict=True)
     ]
 
 
@@ -133,8 +158,7 @@ def _as_a_whole(
     due = sum(count.due for count in of.values()) + surveys.to_plan
     waits = f"{due:,} due" if due else f"nothing due, {_many(surveys.open, 'open survey')}"
     if stop is not None:
-        why = f" ({stop.reason})" if stop.reason else ""
-        says = f"{waits}; all contact is stopped since {iso(stop.begun_at)}{why}. To go on: flask stop --lift."
+        says = f"{waits}; {stop_told(stop)}. {TO_LIFT}."
         return Held(name, None, due, 0, Reason.STOPPED, says)
     if campaign.state is CampaignState.PAUSED:
         says = f"{waits}; the campaign is paused. To go on: flask campaigns resume {name}."
@@ -220,10 +244,9 @@ def _why(
 
 
 def _cap(campaign: Campaign, count: _Count) -> str:
-    cap = campaign.spend_cap or 0
     until = " until the calls under way are over and reckoned" if count.live else ""
     return (
-        f"no further call can be paid for{until}: its spend cap is {cap // 100:,}.{cap % 100:02d}. "
+        f"no further call can be paid for{until}: its spend cap is {money(campaign.spend_cap or 0)}. "
         f"To raise it: flask campaigns change {_name(campaign)} FILE."
     )
 
@@ -234,13 +257,26 @@ def _not_due(campaign: Campaign, channel: Channel, count: _Count, now: datetime)
     first = _first(campaign, channel, Attempt.due_at, Attempt.id)
     if first is None:
         return Reason.NEXT_TICK, "they go with the next tick.", now
-    if channel is Channel.IVR and first.phone is not None:
-        verdict = hours.verdict(first.phone, now, window_of(campaign), first.time_zone)
-        if not verdict.allowed:
-            why = f"it is outside the calling hours of the customer who is next: {'; '.join(verdict.reasons)}."
-            return Reason.OUTSIDE_HOURS, why, first.due_at
-    planned = f"{count.later:,} planned for later, the first then{f' ({first.reason})' if first.reason else ''}."
-    return Reason.NOT_DUE, planned, first.due_at
+    why = f" ({first.reason})" if first.reason else ""
+    planned = Reason.NOT_DUE, f"{count.later:,} planned for later, the first then{why}.", first.due_at
+    if channel is not Channel.IVR or first.phone is None:
+        return planned
+    window = window_of(campaign)
+    # The hours may have been changed since it was planned.
+    legal = hours.next_allowed(first.phone, first.due_at, first.deadline, window, first.time_zone)
+    if legal is None:
+        says = f"{count.later:,} planned for later{why}. {NO_HOURS_LEFT}"
+        return Reason.OUTSIDE_HOURS, says, None
+    verdict = hours.verdict(first.phone, now, window, first.time_zone)
+    if not verdict.allowed:
+        says = f"it is outside the calling hours of the customer who is next: {'; '.join(verdict.reasons)}."
+        return Reason.OUTSIDE_HOURS, says, legal
+    if legal == first.due_at:
+        return planned
+    says = (
+        f"{count.later:,} planned for later, the first{why} for {iso(first.due_at)}, outside its hours as they are now."
+    )
+    return Reason.OUTSIDE_HOURS, says, legal
 
 
 def _within_hours(
@@ -255,7 +291,7 @@ def _within_hours(
     if legal == earliest:
         return says, next_at
     if legal is None:
-        return f"{says} The customer who is first has no calling hours left before the deadline.", None
+        return f"{says} {NO_HOURS_LEFT}", None
     return f"{says} The customer who is first may not be called before {iso(legal)}.", legal
 
 

@@ -17,6 +17,7 @@ from survey.phones import country_of, zones_of
 
 DAY = timedelta(days=1)
 DAY_NAMES = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+SHORT_DAYS = tuple(name[:3] for name in DAY_NAMES)
 Span = tuple[datetime, datetime]
 
 

@@ -10,13 +10,13 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import func, select
 
-from scheduler import described
+from scheduler import contact_notes, described
 from scheduler.frame import of_kind
 from scheduler.hours import DAY_NAMES
-from scheduler.overlaps import Overlap, overlaps
+from scheduler.overlaps import overlaps, sentences
 from scheduler.planning import window_of
 from scheduler.ringing import rings_in
-from scheduler.spending import LONGEST_CALL_MINUTES, calls_affordable, minute_price
+from scheduler.words import TO_LIFT, stop_told
 from survey import clock, standstill
 from survey.calendars import day_start, deadline
 from survey.clock import iso
@@ -29,7 +29,7 @@ MOST_NAMED = 10
 
 @dataclass(frozen=True)
 class Note:
-    """`about` one of stop, overlap, days, calls, queue, topic, hours, spend_cap; `more` for programs."""
+    """`about` one of stop, overlap, days, calls, queue, topic, hours, spend_cap, consent; `more` for programs."""
 
     about: str
     told: str
@@ -41,7 +41,17 @@ class Note:
 
 def notes(campaign: Campaign) -> list[Note]:
     """All there is to know before, or just after, the launch, most urgent first; reads only."""
-    return [*stopped(), *on_overlaps(campaign), *_of_days(campaign), *_of_calls(campaign), *_of_contact(campaign)]
+    return [*stopped(), *on_overlaps(campaign), *_of_days(campaign), *_of_calls(campaign), *_of_contact(campaign, True)]
+
+
+def standing(campaign: Campaign) -> list[Note]:
+    """What stays to be known of the campaign as it is, besides its overlaps; reads only.
+
+    Of a draft all there is to know before its launch, of a launched one what keeps its calls from being placed.
+    """
+    if campaign.state is CampaignState.DRAFT:
+        return [note for note in notes(campaign) if note.about != "overlap"]
+    return [*stopped(), *(() if campaign.state is CampaignState.CLOSED else _of_contact(campaign, False))]
 
 
 def stopped() -> list[Note]:
@@ -49,21 +59,17 @@ def stopped() -> list[Note]:
     standing = standstill.in_force()
     if standing is None:
         return []
-    why = f" ({standing.reason})" if standing.reason else ""
-    told = (
-        f"Contact is stopped everywhere since {iso(standing.begun_at)}, by {standing.begun_by}{why}: calls are drawn,"
-        " nobody is called or emailed, deadlines go on. To go on: flask stop --lift"
-    )
+    so = stop_told(standing)
+    told = f"{so[:1].upper()}{so[1:]}: calls are drawn, nobody is called or emailed, deadlines go on. {TO_LIFT}"
     return [Note("stop", told, {"since": iso(standing.begun_at), "by": standing.begun_by, "reason": standing.reason})]
 
 
 def on_overlaps(campaign: Campaign) -> list[Note]:
-    """The campaigns that could ask about the same calls, each with who has them."""
-    return [_overlap(one) for one in overlaps(campaign)]
-
-
-def _overlap(one: Overlap) -> Note:
-    return Note("overlap", f"Overlaps campaign {one.other.key}. {one.told()}", {"campaign": one.other.key})
+    """The campaigns that could ask about the same calls, with who has them: each in a note, several drafts in one."""
+    return [
+        Note("overlap", told, {"campaigns": keys} | ({"campaign": keys[0]} if len(keys) == 1 else {}))
+        for told, keys in sentences(overlaps(campaign))
+    ]
 
 
 def _of_days(campaign: Campaign) -> Iterator[Note]:
@@ -79,7 +85,9 @@ def _of_days(campaign: Campaign) -> Iterator[Note]:
         )
     for site in campaign.sites:
         if site.closed_on is not None and site.closed_on <= campaign.starts_on:
-            yield Note("days", f"Site {site.key} is closed since {site.closed_on}, before its first day.")
+            closes = "is closed since" if now >= _begins(site.closed_on, site) else "closes on"
+            before = "" if site.closed_on == campaign.starts_on else "before "
+            yield Note("days", f"Site {site.key} {closes} {site.closed_on}, {before}the campaign's first day.")
 
 
 def _begins(day: date, site: Site) -> datetime:
@@ -100,8 +108,11 @@ def _of_calls(campaign: Campaign) -> Iterator[Note]:
         rows = db.session.execute(
             select(column, count).where(at_sites, column.is_not(None)).group_by(column).order_by(count.desc(), column)
         )
-        seen = [str(row[0]) for row in rows]
-        missing = [name for name in named if name.lower() not in {one.lower() for one in seen}]
+        spellings: dict[str, str] = {}
+        for row in rows:  # case does not matter: of several spellings the most frequent is shown
+            spellings.setdefault(str(row[0]).lower(), str(row[0]))
+        seen = list(spellings.values())
+        missing = [name for name in named if name.lower() not in spellings]
         if missing:
             unseen = True
             yield Note(what, _never_seen(what, missing, seen, len(missing) == len(named)), {"seen": seen[:MOST_NAMED]})
@@ -122,8 +133,8 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:MOST_NAMED]) + (f" and {rest} more" if rest > 0 else "")
 
 
-def _of_contact(campaign: Campaign) -> Iterator[Note]:
-    """Whether its phone calls can be placed at all."""
+def _of_contact(campaign: Campaign, consent: bool) -> Iterator[Note]:
+    """Whether its phone calls can be placed at all; with `consent`, all its customers are looked through for that."""
     ways = [entry["channels"] for entry in campaign.channel_plan]
     if not any(Channel.IVR in way for way in ways):
         return
@@ -131,13 +142,12 @@ def _of_contact(campaign: Campaign) -> Iterator[Note]:
     so = "customers whom it asks by phone alone are never asked" if alone else "its customers are only emailed"
     for country in sorted({site.country for site in campaign.sites}):
         yield from _of_hours(campaign, country, so)
-    if calls_affordable(campaign, 0, 0) == 0:
-        longest = described.money(int(LONGEST_CALL_MINUTES * minute_price()))
-        told = (
-            f"Its spend cap, {described.money(campaign.spend_cap or 0)}, pays for no call, since one may cost up to"
-            f" {longest} (CALL_MINUTE_PRICE): {so}. Raise it: flask campaigns change."
-        )
-        yield Note("spend_cap", told)
+        if short := contact_notes.of_short_hours(campaign, country):
+            yield Note("hours", short, {"country": country})
+    if poor := contact_notes.of_cap(campaign, so):
+        yield Note("spend_cap", poor)
+    if consent and (unasked := contact_notes.of_consent(campaign, so)):
+        yield Note("consent", unasked)
 
 
 def _of_hours(campaign: Campaign, country: str, so: str) -> Iterator[Note]:
@@ -151,7 +161,10 @@ def _of_hours(campaign: Campaign, country: str, so: str) -> Iterator[Note]:
     hopeless = sorted(set.intersection(*(_hopeless(campaign, site, ringing) for site in sites)))
     if hopeless:
         days = ", ".join(DAY_NAMES[day] for day in hopeless)
-        told = f"After calls of {days} no phone in {country} may ring in its hours before the deadline: of those {so}."
+        told = (
+            f"In its first week to come, after calls of {days} no phone in {country} may ring in its hours before the"
+            f" deadline: of those {so}."
+        )
         yield Note("hours", told, {"country": country})
 
 

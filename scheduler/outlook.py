@@ -12,10 +12,11 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Date, cast, func, or_, select
 
 from scheduler import changes
+from scheduler.eligibility import ELIGIBLE
 from scheduler.targets import Got, Seen, weeks_to_come
 from survey import clock
 from survey.db import db
-from survey.models import Assignment, Call, Campaign, Disposition, Draw, DrawReason, Site, Survey
+from survey.models import Assignment, Call, Campaign, Disposition, Draw, Site, Survey
 
 DAY, WEEK = timedelta(days=1), timedelta(days=7)
 # How far back calls are counted, in whole weeks so that every weekday has its share; and answers, which are fewer.
@@ -25,7 +26,6 @@ ANSWERS_SINCE = timedelta(days=56)
 LATE_TO_COME_IN = DAY
 # No zone is further than this from UTC; and draws are made after their calls have ended.
 ZONE_SPREAD = timedelta(hours=15)
-ELIGIBLE = (DrawReason.DRAWN, DrawReason.NOT_SELECTED)
 
 
 @dataclass(frozen=True)

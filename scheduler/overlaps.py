@@ -15,6 +15,8 @@ from scheduler.frame import meeting
 from survey.db import db
 from survey.models import Campaign, CampaignState, Site
 
+MOST_NAMED = 10
+
 
 class Owner(StrEnum):
     """Whose the calls are that both campaigns could ask about."""
@@ -37,12 +39,12 @@ class Overlap:
     @property
     def verdict(self) -> str:
         """Who has the calls, in plain words."""
-        name = self.other.name
+        name = self.other.key
         if self.owner is Owner.OTHER:
             return f"{name} was launched first and has them, drawn or not"
         if self.owner is Owner.THIS:
             return f"this campaign has them, drawn or not; {name} {_gets(self.other)}"
-        return "neither is launched yet: whichever is launched first has them"
+        return "neither is launched yet, and whichever is launched first has them"
 
     def as_dict(self) -> dict[str, Any]:
         """As plain values; `told` says it in a sentence."""
@@ -60,9 +62,28 @@ class Overlap:
         """The overlap in a sentence; `some` may say how many calls."""
         sites = ", ".join(site.name for site in self.sites)
         return (
-            f"Calls from {self.first} to {self.last} at {sites} could be asked about by {self.other.name} too{some}:"
-            f" {self.verdict}."
+            f"Calls from {self.first} to {self.last} at {sites} could be asked about by campaign {self.other.key}"
+            f" too{some}: {self.verdict}."
         )
+
+
+def sentences(found: Sequence[Overlap]) -> list[tuple[str, list[str]]]:
+    """The overlaps told one by one, but several drafts together, each sentence with the keys of its campaigns."""
+    drafts = [one for one in found if one.other.launched_at is None]
+    if len(drafts) < 2:
+        return [(one.told(), [one.other.key]) for one in found]
+    launched = [(one.told(), [one.other.key]) for one in found if one.other.launched_at is not None]
+    return [*launched, (_of_drafts(drafts), [one.other.key for one in drafts])]
+
+
+def _of_drafts(drafts: Sequence[Overlap]) -> str:
+    keys = [one.other.key for one in drafts]
+    named = f"{len(keys)} drafts ({', '.join(keys[:MOST_NAMED])}{', ...' if keys[MOST_NAMED:] else ''})"
+    sites = ", ".join(dict.fromkeys(site.name for one in drafts for site in one.sites))
+    first, last = min(one.first for one in drafts), max(one.last for one in drafts)
+    ours = drafts[0].owner is Owner.THIS
+    whose = "this campaign has them, drawn or not" if ours else "whichever campaign is launched first has them"
+    return f"Calls from {first} to {last} at {sites} could be asked about by {named} too: {whose}."
 
 
 def overlaps(campaign: Campaign) -> list[Overlap]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
+
+from scheduler.sampling import EXAMPLE as AN_ENTRY
+from survey.errors import InputError
 
 FIELDS_LISTED = "docs/guide-campaign-file.md lists them"
 LONGEST_SHOWN = 40
@@ -15,7 +18,23 @@ EXAMPLES: Mapping[str, str] = {
     "call_weekdays": "numbers from 0 (Monday) to 6 (Sunday), such as [0, 1, 2, 3, 4]",
     "hours_by_weekday": 'weekdays from 0 (Monday) to 6 (Sunday) with their hours, such as { 5 = ["10:00", "16:00"] }',
     "sampling": '"fixed" or "target"',
+    "channel_plan": f"[{AN_ENTRY}]",
 }
+
+
+class PlanFaults(InputError):
+    """What is wrong in a campaign's values, all of it: `faults` one by one, and in text each on its own line."""
+
+    def __init__(self, faults: Sequence[str], where: str) -> None:
+        self.faults = tuple(faults)
+        several = len(self.faults) > 1
+        how = f"Correct {'them' if several else 'it'} and try again."
+        super().__init__("\n".join(self.faults), where=where, how=how)
+
+    def __str__(self) -> str:
+        if len(self.faults) < 2:
+            return super().__str__()
+        return "\n  ".join([f"{self.where}: {len(self.faults)} faults", *self.faults]) + f"\n{self.how}"
 
 
 def fault(error: Mapping[str, Any], known: Collection[str]) -> str:
@@ -69,6 +88,11 @@ def _written(error: Mapping[str, Any], field: str) -> str:
     return f"is {shown(error['input'])} (give {EXAMPLES.get(field, FIELDS_LISTED)})"
 
 
+def _list(error: Mapping[str, Any], field: str) -> str:
+    given = EXAMPLES.get(field, 'a list, such as ["one", "two"]')
+    return f"is {shown(error['input'])} (give {given})"
+
+
 _WHOLE = _is("give a whole number without quotes, such as 3")
 _TEXT = _is("give text between quotes")
 _DATE = _is("give a date without quotes, such as 2026-03-01")
@@ -78,13 +102,13 @@ WORDS: Mapping[str, Callable[[Mapping[str, Any], str], str]] = {
     "string_type": _TEXT,
     **dict.fromkeys(("date_type", "date_parsing", "date_from_datetime_parsing", "date_from_datetime_inexact"), _DATE),
     "bool_type": _is("give true or false, without quotes"),
-    "list_type": _is('give a list, such as ["one", "two"]'),
+    "list_type": _list,
     "finite_number": _WHOLE,
     "dict_type": _written,
     "enum": _written,
     "string_pattern_mismatch": _written,
     **dict.fromkeys(("tuple_type", "missing", "too_long"), _PAIR),
-    "too_short": lambda error, field: "names none (give at least one)",
+    "too_short": lambda error, field: f"names none (give {EXAMPLES.get(field, 'at least one')})",
     "string_too_short": lambda error, field: "is empty",
     "string_too_long": lambda error, field: f"is longer than {error['ctx']['max_length']} characters",
     "greater_than_equal": _bound("ge", "least"),

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from scheduler import hours, spreading
+from survey.clock import iso
 from survey.models import LIVE_STATES, AttemptState, Channel, Outcome
 
 FIRST_AFTER_DRAW = timedelta(minutes=5)
@@ -145,7 +146,7 @@ def _because(step: Step, reasons: Sequence[str]) -> Step:
 def _dial(facts: SurveyFacts) -> Step | _UsedUp:
     dials = facts.on(Channel.IVR)
     if dials and dials[-1].state in LIVE_STATES:
-        return Nothing("a call is planned or under way")
+        return Nothing("a call is under way" if dials[-1].started_at else f"a call is {_planned_for(facts, dials[-1])}")
     if facts.phone is None or facts.why_withheld(Channel.IVR) is not None:
         return _UsedUp(facts.why_withheld(Channel.IVR) or "no phone number")
     if not dials:
@@ -241,7 +242,8 @@ def _mail(facts: SurveyFacts, last: bool) -> Step | _UsedUp:
     mails = facts.on(Channel.WEB)
     if mails and mails[-1].state in LIVE_STATES:
         if last:
-            return _reminder(facts) or Nothing("the link is out until the deadline")
+            until = " until the deadline" if mails[-1].started_at else ""
+            return _reminder(facts) or Nothing(f"{_how_it_stands(facts, mails[-1])}{until}")
         return _after_silence(facts, mails[-1])
     if facts.why_withheld(Channel.WEB) is not None:
         return _UsedUp(facts.why_withheld(Channel.WEB) or "")
@@ -260,10 +262,22 @@ def _mail(facts: SurveyFacts, last: bool) -> Step | _UsedUp:
     return _UsedUp(USED_UP_BY.get(outcome, "the invitation could not be sent") if outcome else "one invitation")
 
 
+def _how_it_stands(facts: SurveyFacts, mail: Tried) -> str:
+    """With a living email: its link is out, or it has not left yet."""
+    if mail.started_at is not None:
+        return "the link is out"
+    earlier = any(one.outcome is Outcome.SILENCE for one in facts.on(Channel.WEB))
+    return f"{'a reminder' if earlier else 'an invitation'} is {_planned_for(facts, mail)}"
+
+
+def _planned_for(facts: SurveyFacts, attempt: Tried) -> str:
+    return f"planned for {iso(attempt.due_at or facts.now)}"
+
+
 def _after_silence(facts: SurveyFacts, mail: Tried) -> Step | _UsedUp:
     """The link stays open; when it has not been answered for a while, the next channel is tried beside it."""
     if mail.started_at is None:
-        return Wait(max(mail.due_at or facts.now, facts.now) + WEB_SILENCE, "the invitation is planned")
+        return Wait(max(mail.due_at or facts.now, facts.now) + WEB_SILENCE, _how_it_stands(facts, mail))
     silent_at = (mail.answered_at or mail.started_at) + WEB_SILENCE
     if facts.now < silent_at:
         return Wait(silent_at, "the link is out")
@@ -284,7 +298,8 @@ def _reminder(facts: SurveyFacts) -> Step | None:
     if max(silent_at, facts.now) > facts.deadline - REMINDER_BEFORE_DEADLINE:
         return None
     if facts.now < silent_at or link.state is not AttemptState.UNDERWAY:
-        return Wait(max(silent_at, facts.now + FAILED_AGAIN_AFTER), "the link is out, and may be reminded of")
+        waits_for = f"{_how_it_stands(facts, link)}, and may be reminded of"
+        return Wait(max(silent_at, facts.now + FAILED_AGAIN_AFTER), waits_for)
     reason = "reminder: the link was not answered for 20 hours"
     return Mail(facts.now + spreading.share(SPREAD_MAILS, _mark(facts)), reason, link.attempt_id)
 

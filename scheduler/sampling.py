@@ -78,17 +78,25 @@ def checked_plan(plan: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """
     if not plan or not isinstance(plan, (list, tuple)):
         raise InputError("has no entries", where="channel plan", how=f"Give at least {EXAMPLE}.")
-    checked = [_checked_entry(entry, f"channel plan, entry {n}") for n, entry in enumerate(plan, 1)]
-    total = sum((Fraction(*entry["share"]) for entry in checked), Fraction(0))
-    if total != 1:
-        raise InputError(f"shares add up to {total}, not to 1", where="channel plan", how="Correct the shares.")
+    checked = [checked_entry(entry, f"channel plan, entry {n}") for n, entry in enumerate(plan, 1)]
+    check_total(checked, "channel plan")
     return checked
 
 
-def _checked_entry(entry: Any, where: str) -> dict[str, Any]:
+def check_total(plan: Sequence[Mapping[str, Any]], where: str = "") -> None:
+    """Raises InputError unless the shares of checked entries add up to exactly 1."""
+    total = sum((Fraction(*entry["share"]) for entry in plan), Fraction(0))
+    if total != 1:
+        raise InputError(f"shares add up to {total}, not to 1", where=where, how="Correct the shares.")
+
+
+def checked_entry(entry: Any, where: str = "") -> dict[str, Any]:
+    """One entry of a plan as a campaign keeps it. Raises InputError for the first thing wrong with it."""
     if not isinstance(entry, Mapping) or not isinstance(entry.get("channels", []), (list, tuple)):
         raise InputError(f"{entry!r} is not a share with its channels", where=where, how=f"Write it as {EXAMPLE}.")
-    share = fraction(entry.get("share"), where)
+    if entry.get("share") is None:
+        raise InputError("has no share", where=where, how=f"Write it as {EXAMPLE}.")
+    share = fraction(entry["share"], where)
     if share <= 0:
         raise InputError(f"a share of {share}", where=where, how="Leave the entry out, or give it a share above 0.")
     channels = [str(channel) for channel in entry.get("channels", ())]

@@ -12,7 +12,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from fractions import Fraction
-from math import ceil, floor, isqrt
+from functools import cached_property, lru_cache
+from math import isqrt
 
 from survey.models import Level
 
@@ -23,6 +24,7 @@ PRIOR_CALLS = 5
 PRIOR_DRAWN = 20
 # What a campaign is taken to have seen before it has seen anything: one in five of so many drawn customers answered.
 FIRST_DRAWN, FIRST_ANSWERED = 50, 10
+NOTHING, EVERY_CALL, LEAST_YIELD = Fraction(0), Fraction(1), Fraction(1, 1000)
 # Rates in whole percents, below 10% in half ones, below 1% in tenths of one.
 _STEPS = ((Fraction(1, 100), 1000), (Fraction(1, 10), 200))
 LADDER = tuple(Fraction(n, 1000) for n in (*range(1, 10), *range(10, 100, 5), *range(100, 1001, 10)))
@@ -96,7 +98,12 @@ class AgentRate:
         return self.expected + self.seen.got.open * self.yields >= self.missing
 
     def expected_at(self, rate: Fraction) -> Fraction:
-        return rate * self.calls * self.yields
+        return rate * self.completes_at_1
+
+    @cached_property
+    def completes_at_1(self) -> Fraction:
+        """Complete surveys expected, were every call to come drawn."""
+        return self.calls * self.yields
 
 
 @dataclass(frozen=True)
@@ -138,7 +145,8 @@ def set_rates(
     First every agent's own, then the least that raises a supervisor's agents enough, then a site's.
     """
     flow, yields = _mean_flow(agents), _mean_yield(agents)
-    rates = [_own_rate(seen, wanted, flow, yields) for seen in agents]
+    like_others = PRIOR_CALLS / flow if flow else None, PRIOR_DRAWN * yields
+    rates = [_own_rate(seen, wanted, *like_others) for seen in agents]
     found: list[GroupRate] = []
     for level, target, gots in (
         (Level.SUPERVISOR, wanted.supervisor, supervisors),
@@ -149,6 +157,7 @@ def set_rates(
     return Setting(tuple(rates), tuple(found))
 
 
+@lru_cache(maxsize=4096)
 def aim_for(missing: int) -> Fraction:
     """The expected number that brings `missing` all but surely: itself and MARGIN standard deviations of its own.
 
@@ -192,33 +201,35 @@ def _mean_yield(agents: Iterable[Seen]) -> Fraction:
     return Fraction(answered, settled)
 
 
-def _own_rate(seen: Seen, wanted: Wanted, flow: Fraction, mean_yield: Fraction) -> AgentRate:
-    calls = _down(_flow(seen, flow) * seen.weeks_left, 10)
-    own_yield = (seen.answered + PRIOR_DRAWN * mean_yield) / (seen.settled + PRIOR_DRAWN)
-    yields = max(_down(own_yield, 1000), Fraction(1, 1000))
+def _own_rate(seen: Seen, wanted: Wanted, prior_weeks: Fraction | None, prior_answered: Fraction) -> AgentRate:
+    """Taken to be as the others in PRIOR_CALLS more, which take so many weeks, and PRIOR_DRAWN more, of so many answer.
+
+    No weeks: nobody had a call.
+    """
+    calls = _down(_flow(seen, prior_weeks) * seen.weeks_left, 10)
+    own_yield = (seen.answered + prior_answered) / (seen.settled + PRIOR_DRAWN)
+    yields = max(_down(own_yield, 1000), LEAST_YIELD)
     missing = max(wanted.agent - seen.got.complete, 0)
     aim = _still_aimed(missing, seen.got, yields)
     rate = _within(_needed(aim, calls * yields), wanted)
     return AgentRate(seen, calls, yields, missing, aim, rate, Level.AGENT if aim and rate > wanted.floor else None)
 
 
-def _flow(seen: Seen, mean: Fraction) -> Fraction:
+def _flow(seen: Seen, prior_weeks: Fraction | None) -> Fraction:
     """The agent's calls a week; an agent with few or none yet is taken to be more like the others."""
-    if not mean:
-        return Fraction(0)
-    return (seen.calls + PRIOR_CALLS) / (seen.weeks + PRIOR_CALLS / mean)
+    return Fraction(0) if prior_weeks is None else (seen.calls + PRIOR_CALLS) / (seen.weeks + prior_weeks)
 
 
 def _still_aimed(missing: int, got: Got, yields: Fraction) -> Fraction:
     """What calls to come should bring: open surveys will bring their share by themselves."""
-    return max(aim_for(missing) - _down(got.open * yields, 10), Fraction(0))
+    return max(aim_for(missing) - _down(got.open * yields, 10), NOTHING) if got.open else aim_for(missing)
 
 
 def _needed(aim: Fraction, completes_at_1: Fraction) -> Fraction:
     """The rate that brings `aim`, when drawing every call would bring `completes_at_1`."""
     if not aim:
-        return Fraction(0)
-    return aim / completes_at_1 if completes_at_1 > aim else Fraction(1)
+        return NOTHING
+    return aim / completes_at_1 if completes_at_1 > aim else EVERY_CALL
 
 
 def _within(rate: Fraction, wanted: Wanted) -> Fraction:
@@ -270,8 +281,8 @@ def _raised(each: AgentRate, least: Fraction, level: Level) -> AgentRate:
 
 
 def _up(value: Fraction, parts: int) -> Fraction:
-    return Fraction(ceil(value * parts), parts)
+    return Fraction(-(-value.numerator * parts // value.denominator), parts)
 
 
 def _down(value: Fraction, parts: int) -> Fraction:
-    return Fraction(floor(value * parts), parts)
+    return Fraction(value.numerator * parts // value.denominator, parts)

@@ -1,10 +1,11 @@
-"""The draw's reasons in plain words, for people who look at a call or a campaign."""
+"""The draw's reasons and the global stop in plain words, for people who look at a call or a campaign."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from survey.models import DrawReason
+from survey.clock import iso
+from survey.models import DrawReason, Standstill
 
 DRAW_REASONS: Mapping[DrawReason, str] = {
     DrawReason.DRAWN: "Its number fell below the rate.",
@@ -21,3 +22,11 @@ DRAW_REASONS: Mapping[DrawReason, str] = {
     DrawReason.QUARANTINED: "The customer was asked about another call not long before.",
     DrawReason.PAST_DEADLINE: "It came in after the time to ask was over.",
 }
+
+TO_LIFT = "To go on: flask stop --lift"
+
+
+def stop_told(stop: Standstill) -> str:
+    """The global stop, within a sentence: since when, by whom and why."""
+    why = f" ({stop.reason})" if stop.reason else ""
+    return f"contact is stopped everywhere since {iso(stop.begun_at)}, by {stop.begun_by}{why}"

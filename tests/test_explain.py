@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from datetime import UTC, datetime, time
+from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
 import pytest
@@ -16,8 +16,9 @@ from scheduler.planning import plan_due
 from survey import attempts, lifecycle, optouts
 from survey.clock import ManualClock
 from survey.db import db
-from survey.models import AttemptState, CampaignState, Disposition, OptOutSource, Outcome, Survey
+from survey.models import AttemptState, CampaignState, Channel, Disposition, OptOutSource, Outcome, Survey
 from tests import factories
+from tests.conftest import NOON
 
 
 def run(app: Flask, *words: str) -> Result:
@@ -215,6 +216,61 @@ def test_what_comes_next_for_an_open_survey(app: Flask, at_noon: ManualClock, st
     db.session.commit()
     (coming,) = [one for one in told(app, "call", str(call_id)) if one["title"] == "What comes next"]
     assert coming["text"].startswith("A call at 2026-03-12T1") and "first call." + says in coming["text"]
+
+
+@pytest.mark.parametrize(
+    ("channel", "campaign", "says"),
+    [
+        (
+            Channel.WEB,
+            {},
+            "An invitation is planned for 2026-03-12T18:00:00Z."
+            " But SMTP_URL is not set on this machine, so that it can send no email.",
+        ),
+        (Channel.IVR, {}, "A call is planned for 2026-03-12T18:00:00Z."),
+        (
+            Channel.IVR,
+            {"call_from": time(16)},
+            "A call is planned for 2026-03-12T18:00:00Z."
+            " By the calling hours as they are now it may not begin before 2026-03-12T20:00:00Z, and is put off till"
+            " then.",
+        ),
+        (
+            Channel.IVR,
+            {"call_until": time(13, 30), "call_weekdays": [3]},
+            "A call is planned for 2026-03-12T18:00:00Z."
+            " By the calling hours as they are now it may not begin any more before the deadline.",
+        ),
+        (
+            Channel.WEB,
+            {"state": CampaignState.CLOSED, "closed_at": NOON},
+            "The campaign is closed: nobody is contacted any more."
+            " The email planned for 2026-03-12T18:00:00Z will not take place.",
+        ),
+    ],
+)
+def test_what_is_planned_is_told_as_planned(
+    app: Flask, at_noon: ManualClock, channel: Channel, campaign: dict[str, Any], says: str
+) -> None:
+    """At noon it is 13:00 in New York."""
+    survey = factories.survey(within=factories.campaign(**campaign), channels=[channel.value])
+    factories.attempt(survey, channel, due_at=NOON + timedelta(hours=1), reason="first invitation")
+    call_id = survey.call_id
+    db.session.commit()
+    story = {one["title"]: one["text"] for one in told(app, "call", str(call_id))}
+    assert story["What comes next"] == says
+    over = "state" in campaign
+    (planned,) = [text for title, text in story.items() if title.endswith(": planned")]
+    assert planned == ("It will not take place: the campaign is closed." if over else "first invitation")
+
+
+def test_a_call_that_is_under_way_goes_on_after_the_close(app: Flask, at_noon: ManualClock) -> None:
+    within = factories.campaign(state=CampaignState.CLOSED, closed_at=NOON)
+    attempt = factories.attempt(factories.survey(within=within), state=AttemptState.UNDERWAY)
+    call_id = attempt.survey.call_id
+    db.session.commit()
+    says = "Nothing new is planned: a call is under way. The campaign is closed: nothing begins."
+    assert says in [one["text"] for one in told(app, "call", str(call_id))]
 
 
 def test_every_attempts_reason_is_told_in_lines_too(app: Flask, at_noon: ManualClock) -> None:

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import ColumnElement, Integer, and_, cast, func, literal_column, or_, select
 
 from scheduler.circumstances import indexes_of
-from scheduler.eligibility import CallFacts, Contacts, reason_against, usable_channels
+from scheduler.eligibility import CallFacts, Contacts, reason_against, usable_channels, why_not_called
 from scheduler.forecast.days import Volume
 from scheduler.forecast.replay import PastCall
 from scheduler.frame import ORDER, of_kind
@@ -31,7 +31,7 @@ Usable = Mapping[tuple[str, ...], tuple[Channel, ...] | DrawReason]
 # What decides on a call beside its agent: the names of PastCalls._facts.
 FACTS = (
     *("internal", "answered", "long_enough", "agent_uncertain", "phone_given", "email_given", "phone_out", "email_out"),
-    *("refuses_calls", "faulty", "spoken"),
+    *("consents", "faulty", "spoken"),
 )
 _decisive = attrgetter(*FACTS)
 # Past calls are judged as if they had been handed in at once: long before the deadline.
@@ -142,10 +142,11 @@ class PastCalls:
     def _verdict(
         self, row: Any, sequence: tuple[Channel, ...], has_agent: bool, assigned: bool
     ) -> tuple[Channel, ...] | DrawReason:
+        not_called = why_not_called(row.consents, self._campaign.calls_need_consent) is not None
         contacts = Contacts(
             phone=row.phone_given,
             email=row.email_given,
-            phone_withheld=row.refuses_calls or row.phone_out,
+            phone_withheld=not_called or row.phone_out,
             email_withheld=row.email_out,
             faulty=row.faulty,
         )
@@ -238,9 +239,7 @@ class PastCalls:
             Customer.email_index.is_not(None),
             func.coalesce(Customer.phone_index.in_(out), False),
             func.coalesce(Customer.email_index.in_(out), False),
-            Customer.consents_to_calls.is_(False)
-            if not self._campaign.calls_need_consent
-            else Customer.consents_to_calls.is_not(True),
+            Customer.consents_to_calls,
             Call.contact_fault.is_not(None),
             func.coalesce(func.nullif(Call.language, ""), Customer.language),
         )

@@ -13,12 +13,15 @@ from dataclasses import dataclass, replace
 from datetime import date
 from enum import StrEnum
 from fractions import Fraction
+from operator import attrgetter
 
 from scheduler.forecast.days import DAY, NOTHING, WEEK, Basis, Days, Member
-from scheduler.forecast.flows import Flow, Step, courses
+from scheduler.forecast.flows import Course, Flow, Step, Weeks, calls_a_week, course, drawn
 from scheduler.forecast.replay import Load
 from scheduler.targets import AgentRate, Got, Seen, aim_for, set_rates
 from survey.models import Level
+
+WEEKLY, COMPLETES = attrgetter("weekly"), attrgetter("completes")
 
 
 class Verdict(StrEnum):
@@ -95,6 +98,7 @@ class Outlook:
     def __init__(self, basis: Basis) -> None:
         self._basis, self.to_come = basis, Days(basis)
         self._days, self._upto = self.to_come.days, self.to_come.upto
+        self._weeks = Weeks(self._upto)
 
     def has_calls(self) -> bool:
         """Whether any day to come brings calls to this campaign."""
@@ -112,18 +116,20 @@ class Outlook:
 
     def mean_rates(self, flows: Sequence[Flow], steps: Sequence[Step]) -> dict[int, Fraction]:
         """Each agent's rate over all their calls to come, to a thousandth."""
-        found = {}
+        found, end = {}, len(self._days)
         for flow in flows:
             if flow.agent_id is not None:
-                calls, surveys, _ = (course.by(len(self._days)) for course in courses([flow], steps, self._upto))
-                mean = surveys / calls if calls else steps[-1].rate_of(flow.agent_id)
+                weeks = self._weeks.between(flow.span, 0, end) if flow.weekly else NOTHING
+                mean = drawn(flow, steps, self._weeks).by(end) / weeks if weeks else steps[-1].rate_of(flow.agent_id)
                 found[flow.agent_id] = Fraction(round(mean * 1000), 1000)
         return found
 
     def forecast(self, flows: Sequence[Flow], steps: Sequence[Step], load: Load) -> Forecast:
         """Everything that is expected of these calls at these rates, with that load a survey."""
-        all_calls = courses(flows, steps, self._upto)
-        sums = [[course.by(n) for course in all_calls] for n in range(len(self._days) + 1)]
+        coming = Course(self._weeks)
+        coming.turn(0, calls_a_week(flows))
+        surveys, complete = (course(flows, steps, self._weeks, brings) for brings in (WEEKLY, COMPLETES))
+        sums = [[one.by(n) for one in (coming, surveys, complete)] for n in range(len(self._days) + 1)]
         daily = [_figures(sums[n], sums[n + 1], load) for n in range(len(self._days))]
         total = _added(daily)
         weeks: defaultdict[date, list[Figures]] = defaultdict(list)
@@ -174,21 +180,25 @@ class Outlook:
 
     def _subjects(self, flows: Sequence[Flow], steps: Sequence[Step]) -> Iterator[Subject]:
         basis, wanted = self._basis, self._basis.wanted
-        for flow in flows:
+        highest = self._highest(steps)
+        whole = [(flow, drawn(flow, steps, self._weeks)) for flow in flows]
+        for flow, as_set in whole:
             if flow.agent_id is not None:
                 got = basis.agents.get(flow.agent_id, Got())
-                made = self._subject(Level.AGENT, flow.agent_id, wanted.agent, got, flow.yields, [flow], steps)
+                made = self._subject(
+                    Level.AGENT, flow.agent_id, wanted.agent, got, flow.yields, [(flow, as_set)], highest
+                )
                 yield replace(made, site_id=flow.site_id, rates=_rates_of(flow, steps))
         gots = {Level.SUPERVISOR: basis.supervisors, Level.SITE: basis.sites}
         for level, target in ((Level.SUPERVISOR, wanted.supervisor), (Level.SITE, wanted.site)):
-            groups: defaultdict[int, list[Flow]] = defaultdict(list)
-            for flow in flows:
+            groups: defaultdict[int, list[tuple[Flow, Course]]] = defaultdict(list)
+            for flow, as_set in whole:
                 whose = flow.supervisor_id if level is Level.SUPERVISOR else flow.site_id
                 if whose is not None:
-                    groups[whose].append(flow)
+                    groups[whose].append((flow, as_set))
             for whose, of_group in sorted(groups.items()):
                 got = gots[level].get(whose, Got())
-                yield self._subject(level, whose, target, got, basis.yields, of_group, steps)
+                yield self._subject(level, whose, target, got, basis.yields, of_group, highest)
 
     def _subject(
         self,
@@ -197,22 +207,29 @@ class Outlook:
         target: int,
         got: Got,
         yields: Fraction,
-        flows: Sequence[Flow],
-        steps: Sequence[Step],
+        drawn_of: Sequence[tuple[Flow, Course]],
+        highest: Sequence[Step],
     ) -> Subject:
-        completes, highest = (courses(flows, at, self._upto)[2] for at in (steps, self._highest(steps)))
-        so_far = got.complete + got.open * yields
-        at_end, most = (so_far + course.by(len(self._days)) for course in (completes, highest))
-        days = range(1, len(self._days) + 1)
-        found = bisect_left(days, True, key=lambda n: so_far + completes.by(n) >= target)
-        reached_on = self._days[found] if got.complete < target and found < len(self._days) else None
-        return Subject(level, subject_id, target, got.complete, at_end, _verdict(target, got, at_end, most), reached_on)
+        """`drawn_of`: the subject's calls, drawn as rates will be set; `highest`: the highest rates they could be."""
+        end, so_far = len(self._days), got.complete + got.open * yields
+        at_end, reached_on = so_far + _completes(drawn_of, end), None
+        if got.complete >= target:
+            verdict = Verdict.REACHED
+        elif at_end < target:
+            verdict = Verdict.MISSED
+        else:
+            found = bisect_left(range(1, end + 1), True, key=lambda n: so_far + _completes(drawn_of, n) >= target)
+            reached_on = self._days[found]
+            most = _completes([(flow, drawn(flow, highest, self._weeks)) for flow, _ in drawn_of], end)
+            roomy = so_far + most - got.complete >= aim_for(target - got.complete)
+            verdict = Verdict.LIKELY if roomy else Verdict.UNCERTAIN
+        return Subject(level, subject_id, target, got.complete, at_end, verdict, reached_on)
 
     def _highest(self, steps: Sequence[Step]) -> list[Step]:
         """The same settings, had each set the ceiling for everybody."""
         ceiling = self._basis.wanted.ceiling
         return [
-            step if step.setting is None else replace(step, rates=dict.fromkeys(step.rates, ceiling)) for step in steps
+            step if step.set_on is None else replace(step, rates=dict.fromkeys(step.rates, ceiling)) for step in steps
         ]
 
 
@@ -228,19 +245,16 @@ def _rates_of(flow: Flow, steps: Sequence[Step]) -> tuple[tuple[date, Fraction],
     return tuple(found)
 
 
+def _completes(drawn_of: Sequence[tuple[Flow, Course]], n: int) -> Fraction:
+    """The complete surveys that the first n days bring."""
+    return sum((flow.completes * as_set.by(n) for flow, as_set in drawn_of), NOTHING)
+
+
 def _figures(before: Sequence[Fraction], after: Sequence[Fraction], load: Load) -> Figures:
     """What a day's calls bring, from the sums of calls, surveys and complete ones before it and after it."""
     calls, surveys, completes = (late - early for early, late in zip(before, after, strict=True))
     dials, mails, minutes = (load.each(made) * surveys for made in (load.dials, load.mails, load.minutes))
     return Figures(calls, surveys, completes, dials, mails, minutes)
-
-
-def _verdict(target: int, got: Got, at_end: Fraction, most: Fraction) -> Verdict:
-    if got.complete >= target:
-        return Verdict.REACHED
-    if at_end < target:
-        return Verdict.MISSED
-    return Verdict.LIKELY if most - got.complete >= aim_for(target - got.complete) else Verdict.UNCERTAIN
 
 
 def _added(figures: Sequence[Figures]) -> Figures:

@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 
 from scheduler import outlook, weekly_rates
 from scheduler.forecast.days import DAY, NOTHING, Basis, Days
-from scheduler.forecast.flows import Course, Flow, Step
+from scheduler.forecast.flows import Course, Flow, Step, Weeks, calls_a_week
 from scheduler.outlook import ANSWERS_SINCE, SoFar
 from scheduler.targets import Got, Seen
 from survey.calendars import day_start, deadline
@@ -63,7 +63,7 @@ def steps_to_come(
     steps = [Step(0, basis.first, known.rates, basis.rate)]
     if campaign.sampling is not Sampling.TARGET:
         return steps
-    ahead = _Ahead(campaign, basis, to_come, flows, known)
+    ahead = Ahead(campaign, basis, to_come, flows, known)
     ahead.go_on(steps[0])
     set_for, at, today = campaign.rates_set_for, now, _today(campaign, now)
     while today < basis.last:
@@ -75,30 +75,29 @@ def steps_to_come(
                 set_for = days.monday
                 rates = {**steps[-1].rates, **{each.seen.agent_id: each.rate for each in setting.agents}}
                 start = max((days.first - basis.first).days, 0)
-                steps.append(Step(start, days.first, rates, basis.rate, today, setting))
+                steps.append(Step(start, days.first, rates, basis.rate, today))
                 ahead.go_on(steps[-1])
         today += DAY
         at = max(day_start(today, site.time_zone) for site in campaign.sites)
     return steps
 
 
-class _Ahead:
-    """What a setting on a day to come will see."""
+class Ahead:
+    """What a setting on a day to come will see; `to_come` and `flows` bring what `known` does not hold yet."""
 
     def __init__(self, campaign: Campaign, basis: Basis, to_come: Days, flows: Sequence[Flow], known: Known) -> None:
         self._campaign, self._basis, self._to_come = campaign, basis, to_come
         self._flows, self._known = flows, known
-        self._drawn = [Course(to_come.upto) for _ in flows]
-        self._came = [Course(to_come.upto) for _ in flows]
-        for flow, came in zip(flows, self._came, strict=True):
-            came.turn(0, {flow.span: flow.weekly})
+        self._weeks = Weeks(to_come.upto)
+        self._drawn = [Course(self._weeks) for _ in flows]
+        self._calls_a_week = calls_a_week(flows)
         self._yields = {flow.agent_id: flow.yields for flow in flows if flow.agent_id is not None}
         self._closes = {site.id: _closings(site, to_come.days) for site in campaign.sites}
 
     def go_on(self, step: Step) -> None:
         """From that step's first day on, calls are drawn at its rates."""
         for flow, drawn in zip(self._flows, self._drawn, strict=True):
-            drawn.turn(step.start, {flow.span: flow.weekly * step.rate_of(flow.agent_id)})
+            drawn.turn(step.start, {flow.span: step.rate_of(flow.agent_id)})
 
     def seen(self, days: outlook.Days, surveys: SoFar) -> list[Seen]:
         """Everybody at that setting, by calls that came and calls that are expected to have come."""
@@ -121,19 +120,18 @@ class _Ahead:
             site_id: [(day.weekday(), self._to_come.weight(site_id, day)) for day in still_coming_in]
             for site_id in upto
         }
-        weekly: defaultdict[tuple[int, int, int], Fraction] = defaultdict(Fraction)
-        for flow, came in zip(self._flows, self._came, strict=True):
-            weekly[flow.span] += flow.weekly
+        of_lead = {site_id: sum((weight for _, weight in weights), NOTHING) for site_id, weights in lead.items()}
+        weeks = {span: self._weeks.between(span, since, until) for span in self._calls_a_week}
+        weeks |= {span: brought + of_lead[span[0]] for span, brought in weeks.items() if not span[1]}
+        for flow in self._flows:
             if flow.agent_id is not None:
-                by_agent[flow.agent_id] += came.by(until) - came.by(since)
-                if not flow.begin:
-                    by_agent[flow.agent_id] += flow.weekly * sum((weight for _, weight in lead[flow.site_id]), NOTHING)
-        for (site_id, begin, end), calls_a_week in weekly.items():
+                by_agent[flow.agent_id] += flow.weekly * weeks[flow.span]
+        for (site_id, begin, end), weekly in self._calls_a_week.items():
             for n in range(max(since, begin), min(until, end)):
-                day_brings = calls_a_week * (upto[site_id][n + 1] - upto[site_id][n])
+                day_brings = weekly * (upto[site_id][n + 1] - upto[site_id][n])
                 by_weekday[site_id][(first + n * DAY).weekday()] += day_brings
             for weekday, weight in () if begin else lead[site_id]:
-                by_weekday[site_id][weekday] += calls_a_week * weight
+                by_weekday[site_id][weekday] += weekly * weight
         return outlook.seen_by(
             self._campaign,
             days,
@@ -156,13 +154,18 @@ class _Ahead:
             if batch.deadline is not None and at - ANSWERS_SINCE <= batch.deadline <= at:
                 sums.settle(batch.agent_id, Fraction(batch.all), complete)
         n = max((today - self._basis.first).days, 0)
+        over = {site_id: min(bisect_right(closes, at), n) for site_id, closes in self._closes.items()}
+        long_over = {
+            site_id: min(bisect_left(closes, at - ANSWERS_SINCE), over[site_id])
+            for site_id, closes in self._closes.items()
+        }
         for flow, drawn in zip(self._flows, self._drawn, strict=True):
-            closes = self._closes[flow.site_id]
-            ended = drawn.by(over := min(bisect_right(closes, at), n))
-            lately = ended - drawn.by(min(bisect_left(closes, at - ANSWERS_SINCE), over))
-            still_open = drawn.by(n) - ended
-            sums.credit(flow.agent_id, flow.supervisor_id, flow.site_id, ended * flow.yields, still_open)
-            sums.settle(flow.agent_id, lately, lately * flow.yields)
+            ended, before = drawn.by(over[flow.site_id]), drawn.by(long_over[flow.site_id])
+            still_open, answered = flow.weekly * (drawn.by(n) - ended), flow.completes * ended
+            sums.credit(flow.agent_id, flow.supervisor_id, flow.site_id, answered, still_open)
+            if flow.agent_id is not None:
+                lately = ended - before
+                sums.settle(flow.agent_id, flow.weekly * lately, flow.completes * lately if before else answered)
         return sums.so_far()
 
 
@@ -170,10 +173,9 @@ class _Sums:
     """Expected numbers, added up before they are rounded; a survey half complete is not complete."""
 
     def __init__(self) -> None:
-        self._complete: defaultdict[tuple[Level, int], Fraction] = defaultdict(Fraction)
-        self._open: defaultdict[tuple[Level, int], Fraction] = defaultdict(Fraction)
-        self._settled: defaultdict[int, Fraction] = defaultdict(Fraction)
-        self._answered: defaultdict[int, Fraction] = defaultdict(Fraction)
+        # Of complete and open ones, or settled and answered: most agents' have one summand, which is kept as it is.
+        self._got: dict[tuple[Level, int], tuple[Fraction, Fraction]] = {}
+        self._lately: dict[int, tuple[Fraction, Fraction]] = {}
 
     def credit(
         self, agent_id: int | None, supervisor_id: int | None, site_id: int, complete: Fraction, still_open: Fraction
@@ -181,21 +183,23 @@ class _Sums:
         whose = ((Level.AGENT, agent_id), (Level.SUPERVISOR, supervisor_id), (Level.SITE, site_id))
         for level, subject_id in whose:
             if subject_id is not None:
-                self._complete[level, subject_id] += complete
-                self._open[level, subject_id] += still_open
+                before = self._got.get((level, subject_id))
+                made = (complete, still_open) if before is None else (before[0] + complete, before[1] + still_open)
+                self._got[level, subject_id] = made
 
     def settle(self, agent_id: int | None, settled: Fraction, answered: Fraction) -> None:
         if agent_id is not None:
-            self._settled[agent_id] += settled
-            self._answered[agent_id] += answered
+            before = self._lately.get(agent_id)
+            made = (settled, answered) if before is None else (before[0] + settled, before[1] + answered)
+            self._lately[agent_id] = made
 
     def so_far(self) -> SoFar:
         found = SoFar()
         by_level = {Level.AGENT: found.agents, Level.SUPERVISOR: found.supervisors, Level.SITE: found.sites}
-        for (level, subject_id), complete in self._complete.items():
-            by_level[level][subject_id] = Got(floor(complete), round(self._open[level, subject_id]))
-        found.settled = Counter({agent_id: round(count) for agent_id, count in self._settled.items()})
-        found.answered = Counter({agent_id: floor(count) for agent_id, count in self._answered.items()})
+        for (level, subject_id), (complete, still_open) in self._got.items():
+            by_level[level][subject_id] = Got(floor(complete), round(still_open))
+        found.settled = Counter({agent_id: round(settled) for agent_id, (settled, _) in self._lately.items()})
+        found.answered = Counter({agent_id: floor(answered) for agent_id, (_, answered) in self._lately.items()})
         return found
 
 

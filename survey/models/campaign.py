@@ -122,6 +122,7 @@ class Campaign(Base):
     calls_need_consent: Mapped[bool] = mapped_column(default=False)
     machine_detection: Mapped[MachineDetection] = mapped_column(one_of(MachineDetection), default=MachineDetection.OFF)
     voicemail_message: Mapped[bool] = mapped_column(default=False)
+    speech: Mapped[bool] = mapped_column(default=False)
     dials_per_survey: Mapped[int] = mapped_column(default=3)
     dials_per_number: Mapped[int] = mapped_column(default=3)
     ring_seconds: Mapped[int] = mapped_column(default=25)

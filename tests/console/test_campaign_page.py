@@ -21,6 +21,7 @@ def test_the_page_of_a_closed_campaign(signed_in: Callable[..., Browser], world:
     open_page = browser.get(page).text
     assert "Pausing stops contact" in open_page and "Now that it is closed" not in open_page
     assert f"flask draw replay {world.organisation.key}/{world.campaign.key}" in open_page
+    assert 'href="/registry/draws"' in open_page and "needs no sign-in" in open_page
     campaigns.close(world.campaign, actor="test")
     db.session.commit()
     closed = browser.get(page).text

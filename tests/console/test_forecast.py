@@ -87,4 +87,4 @@ def test_the_campaigns_page_leads_there_and_names_who_has_the_calls(
     db.session.commit()
     page = signed_in("auditor").get(f"/console/campaigns/{draft.id}").text
     assert f'href="/console/campaigns/{draft.id}/forecast"' in page
-    assert f"{first.name} was launched first and has them, drawn or not." in text_of(page)
+    assert f"{first.key} was launched first and has them, drawn or not." in text_of(page)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -12,9 +12,9 @@ import pytest
 from click import Group
 from flask import Flask
 
-from console import calls, counting, overview, words
+from console import calls, counting, decisions, overview, words
 from console.scope import Scope
-from survey import clock
+from survey import breakers, clock
 from survey.db import db
 from survey.errors import InputError
 from survey.models import (
@@ -143,9 +143,15 @@ def test_a_period_counts_the_campaigns_it_was_announced_with(world: World) -> No
 
 
 def test_a_call_that_was_not_drawn_says_why(signed_in: Callable[..., Browser], world: World) -> None:
-    page = text_of(signed_in("auditor").get(f"/console/calls/{world.undrawn.id}").text)
+    browser = signed_in("auditor")
+    page = text_of(browser.get(f"/console/calls/{world.undrawn.id}").text)
     assert "The customer was asked about another call not long before." in page
     assert "The deadline" not in page
+    too_early = factories.call(world.agent, world.site, ended_at=world.campaign.launched_at)
+    too_early_id = too_early.id
+    db.session.commit()
+    page = text_of(browser.get(f"/console/calls/{too_early_id}").text)
+    assert page.count(f"{world.campaign.name}: it ended before the launch at 2026-02-10T17:00:00Z.") == 2
 
 
 def test_the_campaigns_funnel(signed_in: Callable[..., Browser], world: World) -> None:
@@ -163,6 +169,7 @@ def test_the_overview_adds_up(signed_in: Callable[..., Browser], world: World) -
     stuck.started_at = clock.now() - timedelta(hours=1)
     closed = factories.survey(factories.call(world.agent, world.site), world.campaign, supervisor=world.leader)
     closed.disposition, closed.closed_at = Disposition.NEVER_ATTEMPTED, clock.now()
+    breakers.failed(Channel.WEB, "the relay said no", None)
     db.session.commit()
     page = text_of(signed_in("auditor").get("/console/").text)
     for line in (
@@ -174,6 +181,8 @@ def test_the_overview_adds_up(signed_in: Callable[..., Browser], world: World) -
         "1 attempt left in doubt while being placed",
         "Never tried No hour allowed for contact fell before the deadline, or contact was paused. 1 50.0%",
         "Busy 1 100.0%",
+        "SMTP_URL is not set on this machine, so that it can send no email.",
+        "The last try to send an email failed at 2026-03-12T17:00:00Z: the relay said no.",
     ):
         assert line in page, line
 
@@ -223,6 +232,16 @@ def test_a_campaign_without_answers_says_what_comes_next(
     db.session.commit()
     page = text_of(signed_in("auditor").get("/console/").text)
     assert says in page and "0 of 0" not in page
+
+
+@pytest.mark.parametrize(
+    ("ends_on", "says"),
+    [(date(2026, 3, 12), "Check it, then run flask campaigns launch"), (date(2026, 3, 11), "Give it later days")],
+)
+def test_a_draft_says_what_to_do_with_it(app: Flask, at_noon: object, ends_on: date, says: str) -> None:
+    factories.campaign(launched=False, ends_on=ends_on, name="Autumn")
+    (draft,) = decisions.read(Scope(None), clock.now(), 0)
+    assert draft.what.startswith("Autumn is a draft") and draft.how.startswith(says)
 
 
 def test_empty_pages_say_what_to_do(signed_in: Callable[..., Browser]) -> None:

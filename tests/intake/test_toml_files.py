@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from intake import toml_files
 from intake.mapping import mapping_of
 from intake.roster_file import SiteEntry
-from intake.toml_files import faults, read_toml
+from intake.toml_files import faults
+from survey import toml_files
 from survey.errors import InputError
+from survey.toml_files import read_toml
 from tests.intake import samples
 
 BAD = {
@@ -22,7 +23,7 @@ BAD = {
     "a text to the end": ('key = """acme', "is not TOML: at its end, a text is not closed"),
     "a table that goes on": ("[sites\n", "line 1, column 7: is not TOML: the name of a table is not closed with ]"),
     "a table twice": ("[a]\n[a]\n", "line 2, column 3: is not TOML: a table is given twice"),
-    "a key twice": ("a = 1\na = 2\n", "is given twice: keep one"),
+    "a key twice": ("a = 1\na = 2\n", "line 2, column 6: is not TOML: a key is given twice: keep one"),
     "a list that goes on": ("a = [1, 2", "is not TOML: at its end, a list is not closed with ]"),
     "two on a line": ("a = 1 b = 2\n", "line 1, column 7: is not TOML: something stands behind the value"),
     "30 February": ("a = 2026-02-30\n", "line 1, column 5: is not TOML: there is no such date"),

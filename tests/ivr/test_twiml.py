@@ -13,6 +13,7 @@ from twilio.twiml import lower_camel, voice_response
 
 from ivr import conversation, twiml, wording
 from ivr.conversation import Ask, Farewell, Prompt, Situation, Step
+from ivr.hearing import NOT_UNDERSTOOD
 from survey import questionnaire
 from survey.questionnaire import CORE
 
@@ -23,7 +24,7 @@ FAREWELLS = (
     *("give_up", "later", "opted_out", "wrong_person", "goodbye", "closed", "unknown"),
     *("stranger_hidden", "stranger_bye"),
 )
-KEYS = ("", *"0123456789*#")
+KEYS = ("", NOT_UNDERSTOOD, *"0123456789*#")
 
 
 def url_of(step: Step) -> str:
@@ -68,6 +69,7 @@ def check(xml: str) -> None:
         if verb is not root:
             assert set(verb.attrib) <= allowed_attributes(verb.tag), verb.tag
     for gather in root.iter("Gather"):
+        assert gather.get("input") == "dtmf" or {"language", "speechTimeout", "hints"} <= set(gather.attrib)
         assert {child.tag for child in gather} == {"Say"}
         assert gather.attrib["action"].startswith("https://") and gather.attrib["method"] == "POST"
         assert gather.attrib["timeout"] in ("8", "12")

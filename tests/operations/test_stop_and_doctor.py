@@ -12,7 +12,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from operations import doctor
-from survey import breakers, clock, standstill
+from survey import breakers, channel_trouble, clock, standstill
 from survey.clock import ManualClock
 from survey.db import db
 from survey.errors import Refused
@@ -27,11 +27,19 @@ def test_stop_and_lift_by_command(app: Flask, at_noon: ManualClock) -> None:
     assert stopped.exit_code == 0 and "flask stop --lift" in stopped.output
     assert standstill.in_force() is not None
     again = runner.invoke(args=["stop", "--json"])
-    assert json.loads(again.output)["stopped"] is True
+    told = json.loads(again.output)
+    assert (told["stopped"], told["already"], told["reason"]) == (True, True, "a complaint")
+    drill = runner.invoke(args=["stop", "--reason", "fire drill"]).output
+    assert drill.startswith(
+        "Contact was stopped already, since 2026-03-12T17:00:00Z by command line, for this reason: a"
+    )
+    assert "The reason given now stands in the audit trail only." in drill and "stop --lift" in drill
     assert runner.invoke(args=["stop", "--lift"]).output == "Contact goes on with the next tick.\n"
     assert standstill.in_force() is None
     assert runner.invoke(args=["stop", "--lift"]).exit_code == 1
-    assert [entry.action for entry in db.session.query(AuditEntry)] == ["contact stopped", "contact goes on"]
+    noted = [(entry.action, entry.detail.get("reason")) for entry in db.session.query(AuditEntry)]
+    drill_noted = ("contact stopped again", "fire drill")
+    assert noted == [("contact stopped", "a complaint"), drill_noted, ("contact goes on", None)]
 
 
 def test_nothing_to_lift_is_refused(app: Flask, at_noon: ManualClock) -> None:
@@ -99,6 +107,11 @@ class TestDoctor:
         found = doctor.phone_network(settings_with(app, twilio_account_sid="", twilio_from=""))
         assert not found.well and "TWILIO_ACCOUNT_SID, TWILIO_FROM" in found.says
 
+    def test_who_has_a_number_of_its_own_needs_no_other(self, app: Flask) -> None:
+        given = settings_with(app, twilio_from="")
+        assert channel_trouble.unset(Channel.IVR, given) == ["TWILIO_FROM"]
+        assert channel_trouble.unset(Channel.IVR, given, own_caller=True) == []
+
     def test_a_phone_network_that_answers(self, app: Flask, listening: int) -> None:
         assert doctor.phone_network(settings_with(app, twilio_api_base=f"http://127.0.0.1:{listening}")).well
 
@@ -139,7 +152,7 @@ class TestWarnings:
         standstill.begin("test", "a complaint")
         found = doctor.contact(app.config["SETTINGS"])
         assert found.well and found.mark == "warn"
-        assert "2026-03-12T17:00:00Z (a complaint)" in found.says and "flask stop --lift" in found.says
+        assert "since 2026-03-12T17:00:00Z, by test (a complaint)" in found.says and "flask stop --lift" in found.says
 
     def test_a_channel_left_alone(self, app: Flask, at_noon: ManualClock) -> None:
         assert doctor.channels(app.config["SETTINGS"]).mark == "ok"

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from scheduler import changes
-from scheduler.campaign_plan import CampaignPlan, checked
+from scheduler.campaign_plan import CampaignPlan, checked, read
 from scheduler.changes import OPEN_FIELDS
+from scheduler.plan_faults import PlanFaults
 from survey.errors import InputError
 
 MANUAL = Path(__file__).parents[2] / "docs" / "guide-campaign-file.md"
@@ -63,6 +64,17 @@ def said(**given: Any) -> str:
         ({"caller_ids": {"us": "+12125550100"}}, 'caller_ids, us: is "us" (give countries by their two capital'),
         ({"hours_by_weekday": {"5": ["10:00"]}}, """hours_by_weekday, 5, entry 2: is ['10:00'] (give from and until"""),
         ({"call_on_holidays": 1}, "call_on_holidays: is 1 (give true or false, without quotes)"),
+        ({"rate": 0.1}, 'rate: is 0.1 (write it between quotes, "0.1": then it is exact)'),
+        ({"rate": "12,5%"}, 'rate: is "12,5%" (give a rate between quotes, such as "12.5%")'),
+        ({"rate": "1.000,5"}, 'rate: is "1.000,5" (give a rate between quotes, such as "1000.5")'),
+        ({"rate": "often"}, 'rate: is "often" (give a rate between quotes, such as "1/10")'),
+        ({"spend_cap": "1,000.00"}, 'spend_cap: is "1,000.00" (give an amount between quotes, such as "1000.00")'),
+        ({"spend_cap": "1,000"}, 'spend_cap: is "1,000" (give an amount between quotes, such as "1000")'),
+        ({"spend_cap": "250,50"}, 'spend_cap: is "250,50" (give an amount between quotes, such as "250.50")'),
+        ({"spend_cap": "much"}, 'spend_cap: is "much" (give an amount between quotes, such as "250.00")'),
+        ({"channel_plan": []}, 'channel_plan: names none (give [{ share = "1", channels = ["ivr", "web"] }])'),
+        ({"channel_plan": [{"channels": ["web"]}]}, "channel_plan, entry 1: has no share. Write it as {"),
+        ({"channel_plan": [{"share": "1/2", "channels": ["web"]}]}, "channel_plan: shares add up to 1/2, not to 1."),
         ({"rate_floor": "1/9"}, 'rate_floor: holds only with sampling = "target" (remove it, or write sampling ='),
         (
             {"call_from": time(21, 30), "call_until": time(23), "channel_plan": PHONE_ALONE},
@@ -105,11 +117,46 @@ def test_faults_between_fields_are_listed_with_those_within_them() -> None:
         rate_ceiling="1/20",
         hours_by_weekday={"6": ["10:00", "12:00"]},
     )
-    assert re.findall(r"(?:^|; )(\w+): ", told) == [
+    assert re.findall(r"^(\w+): ", told, re.MULTILINE) == [
         *("ring_seconds", "colour", "ends_on", "call_until", "hours_by_weekday", "rate_floor")
     ]
     assert "call_until" not in said(call_from=9, call_until=time(8)), "a wrong field is compared with none"
     assert "rate_floor" in said(starts_on="soon", key="two words", rate_floor="1/9"), "nor keeps others from it"
+
+
+def test_every_entry_and_every_weekday_is_looked_at() -> None:
+    told = said(channel_plan=[{"share": 1, "channels": ["sms"]}, {}, {"share": "1/2", "channels": []}])
+    assert [line.split(":")[0] for line in told.split("\n")] == [f"channel_plan, entry {n}" for n in (1, 2, 3)]
+    told = said(hours_by_weekday={"7": ["10:00", "12:00"], "5": ["16:00", "10:00"]})
+    assert "hours_by_weekday, 7: is" in told and "hours_by_weekday, 5: 10:00 is not after 16:00" in told
+
+
+def test_several_faults_stand_on_their_own_lines_and_one_on_one() -> None:
+    with pytest.raises(PlanFaults) as refused:
+        checked(REQUIRED | {"reminders": 2, "colour": 1}, "spring.toml")
+    lines = str(refused.value).split("\n")
+    assert lines[0] == "spring.toml: 2 faults" and lines[-1] == "Correct them and try again."
+    assert [line[:4] for line in lines[1:-1]] == ["  re", "  co"] and len(refused.value.faults) == 2
+    with pytest.raises(PlanFaults) as refused:
+        checked(REQUIRED | {"reminders": 2}, "spring.toml")
+    assert str(refused.value) == "spring.toml: reminders: is 2 (the most is 1). Correct it and try again."
+
+
+@pytest.mark.parametrize(
+    ("written", "says"),
+    [
+        (b'rate = "1/2"\nrate = "1/3"\n', "c.toml, line 2, column 13: is not TOML: a key is given twice: keep one"),
+        ('name = "x"\n'.encode("utf-16"), "c.toml, line 1: is not UTF-8 text. Save it as UTF-8."),
+        (b'[organisation]\nkey = "acme"\n', "c.toml: is a roster, not a campaign. Give the campaign's own file;"),
+        (b'[[agents]]\nkey = "a"\n', "flask roster import c.toml"),
+    ],
+)
+def test_what_is_no_campaign_file_is_told(tmp_path: Path, written: bytes, says: str) -> None:
+    file = tmp_path / "c.toml"
+    file.write_bytes(written)
+    with pytest.raises(InputError) as refused:
+        read(file)
+    assert says in str(refused.value)
 
 
 def rows_of_the_manual() -> dict[str, tuple[str, str]]:

@@ -16,7 +16,7 @@ from flask import Flask
 from sqlalchemy import select
 from sqlalchemy.orm import Session, scoped_session
 
-from scheduler import campaigns, clockwork, funnel
+from scheduler import campaigns, clockwork, close_cli, funnel
 from scheduler.drawing import draw_campaign
 from scheduler.planning import plan_due
 from survey import attempts, clock
@@ -102,13 +102,13 @@ def test_a_file_becomes_a_draft(boston: Site, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("wrong", "says"),
     [
-        ({"rate": 0.1}, 'rate: .*exact fraction.*"0.1"'),
-        ({"spend_cap": 25.5}, 'spend_cap: .*exact fraction.*"25.5"'),
+        ({"rate": 0.1}, 'rate: .*"0.1"'),
+        ({"spend_cap": 25.5}, 'spend_cap: .*"25.5"'),
         ({"rate": "3/2"}, "rate: must be above 0 and at most 1"),
         ({"rate": 0}, "rate: must be above 0"),
         ({"rate": "0.1234567890123"}, "rate: is finer than"),
         ({"call_from": "09:00Z"}, "call_from: must have no offset"),
-        ({"channel_plan": ["ivr", "web"]}, "channel_plan: .*entry 1"),
+        ({"channel_plan": ["ivr", "web"]}, "channel_plan, entry 1: .*\n.*channel_plan, entry 2: "),
         ({"channel_plan": [{"share": "1/2", "channels": ["ivr"]}]}, "add up to 1/2"),
         ({"ends_on": date(2026, 2, 1)}, "ends_on: is before starts_on"),
         ({"languages": ["tlh"]}, "languages: choose from en, es, fr"),
@@ -132,20 +132,32 @@ def test_every_fault_is_listed_at_once(boston: Site) -> None:
     with pytest.raises(InputError) as told:
         campaigns.create(values(rate=0.1, ring_seconds=5, channel_plan=[]), actor="test")
     assert all(fault in str(told.value) for fault in ("rate", "ring_seconds", "channel_plan"))
-    with pytest.raises(InputError, match=r"reminders: is 9 .*; sites: there is no miami \(import the roster first\)"):
-        campaigns.create(values(reminders=9, sites=["boston", "miami"]), actor="test")
-    with pytest.raises(InputError, match=r"reminders: is 9 .*; organisation: there is no 'nobody'"):
-        campaigns.create(values(reminders=9, organisation="nobody"), actor="test")
+    with pytest.raises(InputError) as told:
+        campaigns.create(values(reminders=9, sites=["Boston", "bostn", "miami"]), actor="test")
+    assert str(told.value).split("\n")[1:-1] == [
+        "  reminders: is 9 (the most is 1)",
+        "  sites: there is no Boston (did you mean boston?)",
+        "  sites: there is no bostn (did you mean boston?)",
+        "  sites: there is no miami (import the roster first)",
+    ]
+    with pytest.raises(InputError, match=r"reminders: is 9 .*\n.*organisation: there is no Acme \(did you mean acme"):
+        campaigns.create(values(reminders=9, organisation="Acme"), actor="test")
 
 
 def test_what_is_not_there_or_there_already_is_refused(boston: Site) -> None:
-    with pytest.raises(NotFound, match="no organisation"):
-        campaigns.create(values(organisation="nobody"), actor="test")
-    with pytest.raises(NotFound, match="no site miami"):
-        campaigns.create(values(sites=["boston", "miami"]), actor="test")
-    campaigns.create(values(), actor="test")
-    with pytest.raises(Refused, match="exists already"):
+    with pytest.raises(InputError, match=r"^x.toml: organisation: there is no nobody \(import its roster first\)"):
+        campaigns.create(values(organisation="nobody"), actor="test", where="x.toml")
+    with pytest.raises(InputError, match=r"^x.toml: sites: there is no miami \(import the roster first\)"):
+        campaigns.create(values(sites=["boston", "miami"]), actor="test", where="x.toml")
+    draft = campaigns.create(values(), actor="test")
+    with pytest.raises(InputError, match="sites: there is no miami"):
+        campaigns.change(draft, {"sites": ["miami"]}, actor="test")
+    with pytest.raises(Refused, match=r"'spring' exists already\. Choose"):
         campaigns.create(values(), actor="test")
+    with pytest.raises(Refused, match="'spring' exists already, and 'SPRING' is told from it by capital letters alone"):
+        campaigns.create(values(key="SPRING"), actor="test")
+    with pytest.raises(NotFound, match="Did you mean spring"):
+        campaigns.find("acme/Spring")
 
 
 def test_a_draft_may_change_in_everything_but_its_key(boston: Site) -> None:
@@ -154,7 +166,11 @@ def test_a_draft_may_change_in_everything_but_its_key(boston: Site) -> None:
     assert (campaign.rate, campaign.name) == (Fraction(1, 4), "Better")
     with pytest.raises(InputError, match="key cannot be changed"):
         campaigns.change(campaign, {"key": "other"}, actor="test")
-    assert campaigns.change(campaign, {"quarantine_days": 5, "queues": ["sales"]}, actor="test") == []
+    made = campaigns.change(campaign, {"quarantine_days": 5, "queues": ["sales"], "reminders": 0}, actor="test")
+    assert [(one.field, *one.told) for one in made] == [("queues", "none", "sales"), ("quarantine_days", "30", "5")]
+    assert campaigns.change(campaign, {}, actor="test") == []
+    (change,) = campaigns.change(campaign, {"channel_plan": [{"share": 1, "channels": ["web"]}]}, actor="test")
+    assert change.told == ("1: ivr, then web", "1: web")
     assert (campaign.quarantine_days, campaign.queues) == (5, ["sales"])
 
 
@@ -195,7 +211,11 @@ def test_a_draft_is_changed_by_its_whole_file(app: Flask, boston: Site, tmp_path
     file = tmp_path / "campaign.toml"
     file.write_text(f'organisation = "{campaign.organisation.key}"\nkey = "{campaign.key}"\nrate = "1/7"\n')
     runner = app.test_cli_runner()
+    told = runner.invoke(args=["campaigns", "change", campaign.key, str(file), "--dry-run"]).output
+    assert told.startswith("acme/spring (draft) would change:\n  rate: 1/10 -> 1/7\n")
     assert runner.invoke(args=["campaigns", "change", campaign.key, str(file)]).exit_code == 0
+    told = runner.invoke(args=["campaigns", "change", campaign.key, str(file), "--dry-run"]).output
+    assert told.startswith("acme/spring is as the file says already: nothing would change.")
     db.session.refresh(campaign)
     assert campaign.rate == Fraction(1, 7)
     file.write_text('rate = "7/1"\n')
@@ -228,6 +248,8 @@ def test_a_campaign_waits_for_its_first_day_at_the_earliest_site(boston: Site, a
     make.site(organisation=boston.organisation, key="london", time_zone="Europe/London", country="GB")
     campaign = launched(sites=["boston", "london"], starts_on=date(2026, 3, 14))
     assert campaign.state is CampaignState.SCHEDULED
+    with pytest.raises(Refused, match="It asks about no call before its first day, 2026-03-14: pause it from then on"):
+        campaigns.pause(campaign, actor="test")
     at_noon.move_to(datetime(2026, 3, 13, 23, 59, 59, tzinfo=UTC))
     assert clockwork.begin_and_close() == 0
     at_noon.move_to(datetime(2026, 3, 14, tzinfo=UTC))
@@ -245,7 +267,7 @@ def test_a_campaign_without_days_left_is_not_launched(boston: Site, at_noon: Man
 @pytest.mark.parametrize("act", [campaigns.pause, campaigns.resume, campaigns.close])
 def test_a_draft_can_only_be_launched(boston: Site, act: Any) -> None:
     campaign = campaigns.create(values(), actor="test")
-    with pytest.raises(Refused, match="draft"):
+    with pytest.raises(Refused, match="is a draft, which asks nobody" if act is campaigns.close else "is draft"):
         act(campaign, actor="test")
     campaigns.launch(campaign, actor="test")
     with pytest.raises(Refused, match="active"):
@@ -364,7 +386,7 @@ def run(app: Flask, *arguments: str) -> tuple[int, str, str]:
     return result.exit_code, result.stdout, result.stderr
 
 
-def test_a_campaigns_life_by_command(app: Flask, boston: Site, tmp_path: Path) -> None:
+def test_a_campaigns_life_by_command(app: Flask, boston: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     db.session.commit()
     file = tmp_path / "spring.toml"
     file.write_text(FILE.replace('rate = "1/8"', "rate = 1"))
@@ -386,7 +408,17 @@ def test_a_campaigns_life_by_command(app: Flask, boston: Site, tmp_path: Path) -
     assert (ticked["planned"], ticked["swept"], ticked["claimed"]) == (0, 0, 0)
     for act, state in (("pause", "paused"), ("resume", "active")):
         assert json.loads(run(app, "campaigns", act, "acme/spring", "--json")[1])["state"] == state
-    assert run(app, "campaigns", "close", "spring")[1].startswith("spring is closed.\nNo call is drawn for it any more")
+    assert run(app, "campaigns", "create", str(file.rename(tmp_path / "again.toml")))[0] == 1
+    told = run(app, "campaigns", "close", "spring", "--dry-run")[1]
+    assert told.startswith("acme/spring (active) would be closed for good. Then:\n  No call is drawn for it any more")
+    foretold = json.loads(run(app, "campaigns", "close", "spring", "--dry-run", "--json")[1])
+    assert (foretold["state"], foretold["dry_run"], foretold["drawn"]) == ("active", True, 0)
+    monkeypatch.setattr(close_cli, "at_terminal", lambda: True)
+    code, told, _ = run(app, "campaigns", "close", "spring")
+    assert code == 1 and "Close it for good? [y/N]" in told and "active" in run(app, "campaigns", "list")[1]
+    assert "Its last day, 2026-06-30, is not over" in told
+    code, told, _ = run(app, "campaigns", "close", "spring", "--yes")
+    assert code == 0 and told.startswith("spring is closed.\nNo call is drawn for it any more")
     assert "spring" in run(app, "campaigns", "list")[1]
     shown = json.loads(run(app, "campaigns", "show", "spring", "--json")[1])
     assert (shown["calls"], shown["state"]) == (0, "closed")

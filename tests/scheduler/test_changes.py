@@ -15,6 +15,7 @@ from sqlalchemy import select
 from scheduler import campaigns
 from scheduler.campaign_plan import CampaignPlan
 from scheduler.changes import OPEN_FIELDS
+from scheduler.plan_faults import PlanFaults
 from scheduler.rates import rates_of
 from survey import clock
 from survey.clock import ManualClock
@@ -77,6 +78,9 @@ def test_what_decides_on_calls_is_fixed(campaign: Campaign, field: str) -> None:
     with pytest.raises(Refused, match=f"^campaign: {field} of campaign .* cannot be changed"):
         campaigns.change(campaign, {field: other[field], "dials_per_survey": 1}, actor="test")
     assert campaign.dials_per_survey == 3  # nothing of it was done
+    with pytest.raises(PlanFaults) as found:
+        campaigns.change(campaign, {field: other[field], "reminders": 2, "colour": 1, "ring_seconds": 25}, actor="test")
+    assert [fault.split(":")[0] for fault in found.value.faults] == ["reminders", "colour", field]
 
 
 def test_the_last_day_may_not_be_over(campaign: Campaign) -> None:
@@ -138,12 +142,38 @@ def test_a_longer_campaign_takes_no_days_that_another_was_launched_for(at_noon: 
     first = make.campaign([place], ends_on=today + timedelta(days=5), launched_at=NOON - timedelta(days=20))
     second = make.campaign([place], starts_on=today + timedelta(days=6), launched_at=NOON - timedelta(days=2))
     make.campaign([make.site(organisation=place.organisation)], starts_on=today + timedelta(days=6))
-    with pytest.raises(Refused, match=second.key):
-        campaigns.change(first, {"ends_on": today + timedelta(days=6)}, actor="test")
+    free = today + timedelta(days=5)
+    for begins in (today + timedelta(days=6), today - timedelta(days=9)):
+        second.starts_on = begins
+        with pytest.raises(Refused, match=rf"by {second.key}, launched later.* Keep {free} or .* close {second.key}"):
+            campaigns.change(first, {"ends_on": today + timedelta(days=6)}, actor="test")
+    second.starts_on = today + timedelta(days=8)
+    with pytest.raises(Refused, match=rf"\. Give {today + timedelta(days=7)} or an earlier day, or close"):
+        campaigns.change(first, {"ends_on": today + timedelta(days=9)}, actor="test")
     second.state, second.closed_at = CampaignState.CLOSED, NOON
     db.session.flush()
     campaigns.change(first, {"ends_on": today + timedelta(days=6)}, actor="test")
     assert first.ends_on == today + timedelta(days=6)
+
+
+@pytest.mark.parametrize(
+    ("stored", "at_fault"),
+    [
+        ({"floor_denominator": 20}, {"rate_floor": "1/30"}),
+        ({"call_weekdays": []}, {"call_weekdays": []}),
+    ],
+)
+def test_a_rule_made_after_the_launch_is_left_alone_unless_it_is_touched(
+    app: Flask, at_noon: ManualClock, stored: dict[str, Any], at_fault: dict[str, Any]
+) -> None:
+    campaign = make.campaign([make.site()], **stored)
+    assert [field for field, _, _ in changed(campaign, name="Spring", live_calls=3)] == ["name", "live_calls"]
+    (field,) = at_fault
+    with pytest.raises(InputError, match=f"campaign: {field}: "):
+        campaigns.change(campaign, at_fault, actor="test")
+    with pytest.raises(InputError, match="campaign: call_until: 08:00 is not after call_from"):
+        changed(campaign, call_until="08:00")
+    assert (campaign.name, campaign.live_calls) == ("Spring", 3)
 
 
 @pytest.mark.parametrize(("changed", "again"), [({"spend_cap": "100.00"}, True), ({"name": "Another"}, False)])

@@ -15,17 +15,21 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
-from scheduler import weekly_rates
+from scheduler import outlook, weekly_rates
 from scheduler.forecast.advice import warnings
+from scheduler.forecast.days import Basis, Days, Volume
 from scheduler.forecast.flows import Step
+from scheduler.forecast.known import known
+from scheduler.forecast.weekly import Ahead
 from scheduler.forecast.words import assumptions, told_rates, whole
 from scheduler.rates import rates_of
+from scheduler.targets import Got
 from survey.clock import ManualClock
 from survey.db import db
 from survey.models import Agent, Assignment, Call, Campaign, Customer, Disposition, DrawReason, Level, Sampling, Survey
 from tests import factories as make
 from tests.conftest import NOON
-from tests.scheduler.forecasting import DAY, FIRST, UNTIL, Centre, forecast, read, workdays
+from tests.scheduler.forecasting import DAY, FIRST, SINCE, UNTIL, Centre, forecast, read, workdays
 
 THIRD, A_FIFTH = Fraction(1, 3), Fraction(1, 5)
 TARGET: dict[str, Any] = {"sampling": Sampling.TARGET, "rate_denominator": 3, "quarantine_days": 0}
@@ -134,6 +138,24 @@ def test_rates_are_foreseen_week_by_week_as_the_scheduler_sets_them(centre: Cent
     for monday, figures in before.forecast.weeks:
         drawn = sum(monday <= ended_at.date() < monday + 7 * DAY for ended_at in lived)
         assert abs(figures.surveys - drawn) <= 2, (monday, drawn)
+
+
+def test_surveys_of_now_are_foreseen_as_a_setting_will_find_them(app: Flask, at_noon: ManualClock) -> None:
+    site = make.site()
+    campaign, agent = make.campaign([site], starts_on=date(2026, 1, 1), **TARGET), make.agent(site)
+    # The first one's deadline, 16 January, is 56 days ago until tomorrow; the last one's is 17 March.
+    for ended_at in (NOON - 58 * DAY, NOON - 9 * DAY, NOON - timedelta(hours=1)):
+        survey = make.survey(make.call(agent, site, ended_at=ended_at), campaign)
+        if survey.deadline < NOON:
+            survey.disposition, survey.closed_at = Disposition.COMPLETE, survey.deadline
+    db.session.flush()
+    wanted = weekly_rates.wanted_of(campaign)
+    basis = Basis(SINCE, UNTIL, FIRST, campaign.ends_on, wanted, THIRD, Volume(), {}, {site.id: ()})
+    there = known(campaign, rates_of(campaign), [agent.id], NOON, UNTIL, FIRST)
+    at_noon.move_to(NOON + DAY)
+    foreseen_then = Ahead(campaign, basis, Days(basis), [], there).surveys(FIRST, NOON + DAY)
+    assert foreseen_then == outlook.so_far(campaign)
+    assert (foreseen_then.agents[agent.id], foreseen_then.settled[agent.id]) == (Got(complete=2, open=1), 1)
 
 
 def test_a_campaign_over_before_its_rates_are_set_keeps_its_own(centre: Centre) -> None:

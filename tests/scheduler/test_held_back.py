@@ -12,7 +12,8 @@ from flask import Flask
 from scheduler import held_back
 from scheduler.claiming import claim_due
 from scheduler.held_back import Held, Reason
-from survey import breakers, standstill
+from survey import breakers, channel_trouble, standstill
+from survey.clock import ManualClock
 from survey.db import db
 from survey.models import AttemptState, Campaign, CampaignState, Channel
 from tests import factories as make
@@ -90,7 +91,7 @@ def test_a_channel_that_keeps_failing_is_tried_again_at_its_time() -> None:
     db.session.commit()
     (one,) = held()
     assert (one.reason, one.next_at) == (Reason.FAILING, NOON + breakers.FIRST_PAUSE)
-    assert "the network said no" in one.says
+    assert "the network said no" in one.says and "the network" not in one.warning
 
 
 def test_workers_that_take_nothing() -> None:
@@ -100,19 +101,74 @@ def test_workers_that_take_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("call_from", "reason", "due_at"),
+    ("hours", "reason", "next_at", "says"),
     [
-        (time(9), Reason.NOT_DUE, NOON + timedelta(hours=1)),
-        (time(14), Reason.OUTSIDE_HOURS, NOON + timedelta(hours=1)),
+        ({}, Reason.NOT_DUE, NOON + timedelta(hours=1), "the first then (first call)."),
+        ({"call_from": time(14)}, Reason.OUTSIDE_HOURS, NOON + timedelta(hours=1), "is before the campaign's 14:00"),
+        # Hours that were changed after it was planned, at once or from when it is due.
+        ({"call_from": time(15)}, Reason.OUTSIDE_HOURS, NOON + timedelta(hours=2), "is before the campaign's 15:00"),
+        (
+            {"call_until": time(13, 30)},
+            Reason.OUTSIDE_HOURS,
+            make.utc(2026, 3, 13, 13),
+            "the first (first call) for 2026-03-12T18:00:00Z, outside its hours as they are now.",
+        ),
+        ({"call_until": time(13, 30), "call_weekdays": [3]}, Reason.OUTSIDE_HOURS, None, "has no calling hours left"),
     ],
 )
-def test_what_is_planned_for_later(call_from: time, reason: Reason, due_at: datetime) -> None:
+def test_what_is_planned_for_later(hours: dict[str, Any], reason: Reason, next_at: datetime | None, says: str) -> None:
     """At noon it is 13:00 in New York, where every site of these tests is."""
-    planned(due_at, call_from=call_from)
+    planned(NOON + timedelta(hours=1), **hours)
     (one,) = held()
-    assert (one.reason, one.due, one.next_at) == (reason, 0, due_at)
-    if reason is Reason.OUTSIDE_HOURS:
-        assert "13:00 in America/New_York is before the campaign's 14:00" in one.says
+    assert (one.reason, one.due, one.next_at) == (reason, 0, next_at)
+    assert says in one.says
+
+
+BY_PHONE = [{"share": [1, 1], "channels": ["ivr"]}]
+NO_RELAY = "SMTP_URL is not set on this machine, so that it can send no email. flask doctor checks it."
+
+
+def test_a_channel_that_is_not_set_up_is_told() -> None:
+    """These tests have no mail relay: an email is handed out all the same, and comes back."""
+    made = make.campaign(channel_plan=BY_PHONE)
+    make.attempt(make.survey(within=made, plan_at=None), due_at=NOON + timedelta(hours=1))
+    db.session.commit()
+    assert [one.warning for one in held()] == [""], "it sends no email"
+    made.channel_plan = [{"share": [1, 1], "channels": ["ivr", "web"]}]
+    mail = make.attempt(make.survey(within=made, plan_at=None), Channel.WEB)
+    db.session.commit()
+    assert [(one.channel, one.handed_out, one.warning) for one in held()] == [
+        (Channel.IVR, 0, ""),
+        (Channel.WEB, 1, NO_RELAY),
+    ]
+    breakers.failed(Channel.IVR, "the network said no", None)
+    assert ["said no" in one.warning for one in held_back.read([mail.id])] == [True, False], "each with its own line"
+    breakers.worked(Channel.IVR)
+    mail.state, mail.started_at = AttemptState.UNDERWAY, NOON
+    db.session.commit()
+    (calls,) = held()
+    assert calls.warning == NO_RELAY, "its emails have no line of their own"
+    assert held_back.told([calls])[0].endswith(f" Next: 2026-03-12T18:00:00Z. Beware: {NO_RELAY}")
+
+
+def test_a_failure_since_which_nothing_worked_is_told(at_noon: ManualClock) -> None:
+    planned(NOON + timedelta(days=1), channel_plan=BY_PHONE)
+
+    def warning() -> str:
+        db.session.commit()
+        return held()[0].warning
+
+    breakers.failed(Channel.IVR, "the network said no", None)
+    assert warning().startswith(
+        "the last try to place a call failed at 2026-03-12T17:00:00Z (the network said no), and none has"
+    )
+    at_noon.move_to(NOON + channel_trouble.LATELY)
+    assert warning() == "", "long ago"
+    for _ in range(breakers.OPENS_AFTER):
+        breakers.failed(Channel.IVR, "the network said no", None)
+    assert "calls keep failing (the network said no) and are left alone until 2026-03-13T17:00:30Z" in warning()
+    breakers.worked(Channel.IVR)
+    assert warning() == ""
 
 
 def test_due_calls_do_not_go_before_their_hours() -> None:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date, time, timedelta
+from fractions import Fraction
 from typing import Any
 
 import pytest
 from sqlalchemy.orm import Session, scoped_session
 
+from console.campaigns import read
 from scheduler import campaigns, closing, described
-from scheduler.notices import notes
+from scheduler.notices import notes, standing
 from survey import standstill
 from survey.clock import ManualClock
 from survey.db import db
-from survey.models import Campaign, Disposition, Sampling, SamplingRate, Site
+from survey.models import Campaign, Customer, Disposition, Sampling, SamplingRate, Site
 from tests import factories as make
 from tests.conftest import NOON
 
@@ -42,7 +44,12 @@ def told(campaign: Campaign) -> dict[str, str]:
 
 
 def test_a_campaign_with_nothing_odd_has_no_notes(place: Site) -> None:
-    assert told(draft(place, queues=["billing", "SUPPORT"])) == {}
+    make.call(make.agent(place), place, queue="BILLING", customer=make.customer(place.organisation_id))
+    db.session.query(Customer).update({Customer.consents_to_calls: True})
+    campaign = draft(place, queues=["billing", "SUPPORT"], calls_need_consent=True, call_until=time(9, 16))
+    assert told(campaign) == {}
+    campaign.queues = ["bills"]
+    assert "(those seen: support, billing)" in told(campaign)["queue"].lower()
 
 
 @pytest.mark.parametrize(
@@ -73,9 +80,17 @@ def test_a_campaign_with_nothing_odd_has_no_notes(place: Site) -> None:
         (
             {"call_weekdays": [5], "channel_plan": PHONE_ALONE},
             "hours",
-            "After calls of Monday, Tuesday, Wednesday, Sunday no phone in US may ring in its hours before the"
-            " deadline: of those customers whom it asks by phone alone are never asked.",
+            "In its first week to come, after calls of Monday, Tuesday, Wednesday, Sunday no phone in US may ring in"
+            " its hours before the deadline: of those customers whom it asks by phone alone are never asked.",
         ),
+        # Of Thursday's calls the Monday is the last day, and a day on which phones ring.
+        ({"call_weekdays": [0], "channel_plan": PHONE_ALONE}, "hours", "after calls of Tuesday, Wednesday no phone"),
+        (
+            {"call_until": time(9, 10)},
+            "hours",
+            "In US its hours of Monday, Tuesday, Wednesday, Thursday, Friday, Saturday are no longer than 15 minutes",
+        ),
+        ({"calls_need_consent": True}, "consent", "no customer of its sites' calls is on record as having agreed to"),
         ({"spend_cap": 1}, "spend_cap", "Its spend cap, 0.01, pays for no call, since one may cost up to"),
     ],
 )
@@ -92,8 +107,13 @@ def test_who_never_calls_is_told_nothing_of_calls(place: Site) -> None:
 def test_sites_that_cannot_have_calls_are_named(place: Site) -> None:
     silent = make.site(organisation=place.organisation, key="shut", closed_on=date(2026, 3, 1))
     found = told(draft(silent, queues=["billing"]))
-    assert found["days"] == "Site shut is closed since 2026-03-01, before its first day."
+    assert found["days"] == "Site shut is closed since 2026-03-01, before the campaign's first day."
     assert found["calls"].startswith("No call of its sites has come in yet") and "queue" not in found
+    silent.closed_on = date(2026, 3, 12)
+    assert told(draft(silent))["days"] == "Site shut is closed since 2026-03-12, the campaign's first day."
+    silent.closed_on = date(2026, 3, 13)
+    late = draft(silent, starts_on=date(2026, 3, 14))
+    assert told(late)["days"] == "Site shut closes on 2026-03-13, before the campaign's first day."
 
 
 def test_a_stop_and_the_campaign_that_has_the_calls_come_first(place: Site) -> None:
@@ -106,9 +126,29 @@ def test_a_stop_and_the_campaign_that_has_the_calls_come_first(place: Site) -> N
     assert found[1].as_dict()["campaign"] == other.key and "was launched first and has them" in found[1].told
     standstill.lift("ops")
     assert [note.about for note in notes(campaign)] == ["overlap", "spend_cap"]
+    assert [note.about for note in standing(campaign)] == ["spend_cap"]
+    other.spend_cap = 1
+    assert [note.told for note in standing(other)] == read(other).notes and "pays for no call" in read(other).notes[0]
 
 
 # --- how a campaign is set ---
+
+
+def test_of_two_rates_for_one_moment_the_last_is_named(place: Site) -> None:
+    campaign = make.campaign([place])
+    campaigns.change(campaign, {"rate": "1/3"}, actor="test")
+    campaigns.change(campaign, {"rate": "1/5"}, actor="test")
+    text = "\n".join(described.lines(described.settings(campaign)))
+    assert "1/2 (50%) for all; 1/5 (20%) from 2026-03-13T04:00:00Z\n" in text
+    assert [rate.rate for rate in read(campaign).rates] == [Fraction(1, 5)]
+
+
+def test_where_the_key_can_be_read_depends_on_the_address(place: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert described.this_machine_only("http://127.0.0.1:8000") and described.this_machine_only("http://localhost")
+    assert not described.this_machine_only("https://surveys.example.com")
+    assert "Anybody can read it at" in described.commitment("00")[2]
+    monkeypatch.setattr(described, "this_machine_only", lambda url: True)
+    assert "for anybody to read once PUBLIC_BASE_URL is an address that others" in described.commitment("00")[2]
 
 
 def test_the_rates_of_the_week_are_shown_as_a_range(place: Site) -> None:
@@ -119,8 +159,9 @@ def test_the_rates_of_the_week_are_shown_as_a_range(place: Site) -> None:
         at = NOON + timedelta(days=since)
         db.session.add(SamplingRate(**values, numerator=percent, denominator=100, in_force_from=at))
     text = "\n".join(described.lines(described.settings(campaign)))
-    assert "set every Monday for each agent, from 1/50 (2%) to 1/2 (50%)" in text
+    assert "set for each agent, from 1/50 (2%) to 1/2 (50%), once a whole week of calls is in" in text
     assert "3 agents from 1/20 (5%) to 3/10 (30%), the others 1/2 (50%); new ones hold from 2026-03-13T" in text
+    assert read(campaign).own_rates == [Fraction(percent, 100) for percent in (5, 20, 30)]
 
 
 def test_hours_stand_by_weekday(place: Site) -> None:

@@ -254,6 +254,11 @@ def test_one_invitation_and_then_silence() -> None:
     assert isinstance(step, Mail) and NOON + timedelta(minutes=5) <= step.due_at <= NOON + timedelta(minutes=20)
     out = Tried(WEB, AttemptState.UNDERWAY, None, NOON, NOON)
     assert next_step(replace(web_only, tried=(out,))) == Nothing("the link is out until the deadline")
+    not_left = replace(out, state=AttemptState.PLANNED, started_at=None)
+    planned = "an invitation is planned for 2026-03-12T16:00:00Z"
+    assert next_step(replace(web_only, tried=(not_left,))) == Nothing(planned)
+    web_first = replace(FACTS, channels=(WEB, IVR), tried=(not_left,))
+    assert next_step(web_first) == Wait(NOON + timedelta(hours=20), planned)
 
 
 def test_after_twenty_hours_of_silence_the_phone_is_next() -> None:
@@ -312,6 +317,9 @@ def test_one_reminder_after_twenty_hours_of_silence() -> None:
     for much_later in (SILENT_AT, SILENT_AT + timedelta(hours=21)):
         step = next_step(replace(facts, now=much_later, tried=(*facts.tried[:1], first, second)))
         assert step == Nothing("the link is out until the deadline")
+    second = replace(second, state=AttemptState.PLANNED, started_at=None)
+    step = next_step(replace(facts, now=SILENT_AT, tried=(*facts.tried[:1], first, second)))
+    assert step == Nothing("a reminder is planned for 2026-03-13T12:00:00Z")
 
 
 @pytest.mark.parametrize(
@@ -343,8 +351,13 @@ def test_an_email_that_has_not_left_is_not_reminded_of(state: AttemptState) -> N
     waiting = Tried(WEB, state, None, NOON, NOON if state is AttemptState.DIALLING else None, attempt_id=7)
     step = next_step(replace(FACTS, channels=(WEB,), tried=(waiting,), reminders=1, now=SILENT_AT))
     assert isinstance(step, Wait) and step.plan_at > SILENT_AT
+    left = "the link is out" if waiting.started_at else "an invitation is planned for 2026-03-12T16:00:00Z"
+    assert step.reason == f"{left}, and may be reminded of"
 
 
 @pytest.mark.parametrize("state", LIVE_STATES)
 def test_while_a_call_is_alive_nothing_else_is_planned(state: AttemptState) -> None:
-    assert isinstance(next_step(replace(FACTS, tried=(Tried(IVR, state, None, NOON),))), Nothing)
+    begun = state in (AttemptState.DIALLING, AttemptState.UNDERWAY)
+    says = "a call is under way" if begun else "a call is planned for 2026-03-12T16:00:00Z"
+    alive = Tried(IVR, state, None, NOON, NOON if begun else None)
+    assert next_step(replace(FACTS, tried=(alive,))) == Nothing(says)
