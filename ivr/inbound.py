@@ -126,10 +126,16 @@ def _begin(survey_id: int, call_sid: str) -> int | None:
 def _organisations_behind(ours: str) -> list[int]:
     """Whoever has called from that number, or would: by its campaigns' caller ids, or by the installation's."""
     campaigns = db.session.execute(select(Campaign.organisation_id, Campaign.caller_id, Campaign.caller_ids))
-    return sorted(
-        {
-            row.organisation_id
-            for row in campaigns
-            if ours in row.caller_ids.values() or caller_for(None, {}, row.caller_id) == ours
-        }
+    would = {
+        row.organisation_id
+        for row in campaigns
+        if ours in row.caller_ids.values() or caller_for(None, {}, row.caller_id) == ours
+    }
+    has = (
+        select(Campaign.organisation_id)
+        .join(Survey, Survey.campaign_id == Campaign.id)
+        .join(Attempt, Attempt.survey_id == Survey.id)
+        .join(AttemptEvent, AttemptEvent.attempt_id == Attempt.id)
+        .where(AttemptEvent.kind == POSTED, AttemptEvent.data["caller"].astext == ours)
     )
+    return sorted(would.union(db.session.scalars(has.distinct())))

@@ -41,8 +41,7 @@ def called() -> Response:
 def key() -> Response:
     """A key, or none, of somebody with no survey to answer."""
     pressed, caller = request.form.get("Digits", ""), inbound.number_of(request.form.get("From", ""))
-    if pressed == OPT_OUT and caller is not None:
-        inbound.opt_out(caller, request.form.get("To", ""))
+    if pressed == OPT_OUT and caller is not None and inbound.opt_out(caller, request.form.get("To", "")):
         db.session.commit()
         return xml(twiml.farewell(_in_every_language("opted_out"), twiml.NOBODY))
     tries = 1 if request.args.get("try") == "1" else 0

@@ -57,8 +57,10 @@ def over(attempt_id: int, outcome: Outcome, disposition: Disposition | None, det
 
 
 def machine(line: Line, outcome: Outcome, answered_by: str) -> bool:
-    """Twilio took whoever picked up for a machine; True unless an answer over this attempt says otherwise."""
+    """Twilio took whoever picked up for a machine; True unless an answer, or a choice of keys, says otherwise."""
     attempt_id = line.asking.attempt_id
+    if line.outcome is not None and line.outcome not in (*SILENT, *BY_ITS_EARS):
+        return False
     if db.session.query(Answer.id).filter_by(attempt_id=attempt_id).first() is not None:
         return False
     _settle(attempt_id, outcome, SILENT, f"Twilio heard: {answered_by}")

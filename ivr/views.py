@@ -122,7 +122,7 @@ def _is_machine(line: Line) -> bool:
 def _takes_message(line: Line) -> bool:
     """Whether the machine records from now on and is to get the survey's one message, which is then kept as left."""
     attempt_id, call_sid = line.asking.attempt_id, request.form["CallSid"]
-    if not machines.hears_a_message(request.form.get("AnsweredBy", "")):
+    if not line.situation.open or not machines.hears_a_message(request.form.get("AnsweredBy", "")):
         return False
     if not machines.may_leave_message(attempt_id, call_sid):
         return False

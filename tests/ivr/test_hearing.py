@@ -32,6 +32,9 @@ RESOLVED, OVERALL = question("core-1", "resolved"), question("core-1", "overall"
         ("en", "two", "2"),
         ("en", "2.", "2"),
         ("en", "no one", NOT_UNDERSTOOD),
+        ("en", "No, thank you.", NOT_UNDERSTOOD),  # a refusal, not an answer
+        ("es", "No, gracias", NOT_UNDERSTOOD),
+        ("fr", "Non merci", NOT_UNDERSTOOD),
         ("en", "not this one", NOT_UNDERSTOOD),
         ("en", "oh no", NOT_UNDERSTOOD),
         ("en", "yes and no", NOT_UNDERSTOOD),

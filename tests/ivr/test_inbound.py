@@ -132,6 +132,18 @@ def test_anybody_opts_out(client: FlaskClient, missed: Attempt) -> None:
     assert db.session.get_one(Survey, missed.survey_id).is_open
 
 
+def test_whoever_called_from_that_number_before_is_held_to_it_too(client: FlaskClient, missed: Attempt) -> None:
+    missed.survey.campaign.caller_id = "+12125550188"
+    db.session.commit()
+    assert "Done." in Inbound(client, "+12125550177").key("9").said
+    assert db.session.query(OptOut).count() == 1
+
+
+def test_nothing_is_promised_where_nobody_calls_from_that_number(client: FlaskClient, missed: Attempt) -> None:
+    assert "Done." not in Inbound(client, "+12125550177", to="+12125550166").key("9").said
+    assert db.session.query(OptOut).count() == 0
+
+
 def test_an_opt_out_from_outside_ends_the_open_survey_too(client: FlaskClient, missed: Attempt) -> None:
     Inbound(client, **{"StirVerstat": "TN-Validation-Failed-B"}).key("9")
     assert reloaded(missed).survey.disposition is Disposition.OPTED_OUT

@@ -12,6 +12,7 @@ from requests.exceptions import ReadTimeout
 
 from ivr import machines
 from ivr.channel import IvrChannel
+from survey import clock, lifecycle
 from survey.db import db
 from survey.models import Attempt, AttemptState, Disposition, MachineDetection, Outcome
 from tests.ivr.network import canned, pointed_at
@@ -134,6 +135,21 @@ def test_a_machine_found_while_the_survey_begins_is_hung_up_on(client: FlaskClie
         assert hook(attempt, "machine", "machine_start").post(client).status_code == 204
     assert twilio.updates == [(SID, {"status": "completed"})] * 2
     assert reloaded(attempt).outcome is Outcome.VOICEMAIL
+
+
+@pytest.mark.parametrize("key", ["9", "8", "0"])
+def test_who_chose_by_key_is_left_no_message(client: FlaskClient, twilio: Twilio, key: str) -> None:
+    attempt = attempted(ASYNC, message=True)
+    Call(client, id_of(attempt)).answered().press(key)
+    hook(attempt, "machine", "machine_end_beep").post(client)
+    assert twilio.updates == []
+
+
+def test_no_message_about_a_survey_that_closed(client: FlaskClient) -> None:
+    attempt = attempted(SYNC, message=True)
+    lifecycle.close(lifecycle.locked(attempt.survey_id), clock.now())
+    db.session.commit()
+    assert "<Say" not in said(client, hook(attempt, "voice", "machine_end_beep"))
 
 
 def test_it_is_turned_to_the_message_at_the_beep(client: FlaskClient, twilio: Twilio) -> None:
